@@ -65,8 +65,9 @@ impl World {
     /// An order to end is on its way to an executor, which keeps the first that comes before an end.
     pub(super) fn tell_to_stop(&mut self, at: usize, task: TaskId, why: Stop) {
         let agent = &mut self.agents[at];
-        let held = agent.executor.get_mut(&task).filter(|held| held.ending.is_none());
-        held.map(|held| held.stopped.get_or_insert(why));
+        if let Some(held) = agent.executor.get_mut(&task).filter(|held| held.ending.is_none()) {
+            held.stopped.get_or_insert(why);
+        }
         let boot = agent.boot;
         let wait = self.rng.range(MS, 300 * MS);
         self.after(wait, Event::Executor(at, boot, task, ExecutorEvent::Stop));
