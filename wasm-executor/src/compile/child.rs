@@ -38,9 +38,12 @@ pub fn compile_child(args: impl IntoIterator<Item = OsString>) -> Option<ExitCod
     Some(match compile(&order) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Fault::Module(ModuleError::CompileLimit(_))) => complain(OUT_OF_MEMORY, ""),
-        Err(Fault::Module(error @ (ModuleError::Invalid(_) | ModuleError::NoStart | ModuleError::NoRun(_)))) => {
-            complain(REFUSED, &error.to_string())
-        }
+        Err(Fault::Module(
+            error @ (ModuleError::Invalid(_)
+            | ModuleError::NoStart
+            | ModuleError::NoRun(_)
+            | ModuleError::UnknownImport(_)),
+        )) => complain(REFUSED, &error.to_string()),
         Err(Fault::Module(ModuleError::Interrupted(why))) => complain(BROKEN, &why),
         Err(Fault::Module(error)) => complain(BROKEN, &error.to_string()),
         Err(Fault::Io(error)) => complain(BROKEN, &error.to_string()),

@@ -8,7 +8,7 @@ use wasmparser::{ComponentInstance, CompositeInnerType, FunctionBody, Instance, 
 /// Functions of one module, in all of a component's core modules together. CPython has 13,000, a synthesizer of circuits in
 /// C++ 46,000, a library in Swift with its Foundation 83,000; 20,000 tiny ones take four seconds and 105 MB to compile, 900,000
 /// seven minutes and 5 GiB.
-const FUNCTIONS_MAX: u64 = 150_000;
+const FUNCTIONS_MAX: u64 = 100_000;
 
 /// Bytes of one function. CPython's longest has 430,000.
 const BODY_MAX: u64 = 1 << 20;
