@@ -48,29 +48,22 @@ from .events import (
 from .executor import Call, Executor
 from .framework import Allocation, Framework, Want
 from .jobs import Job, Outcome
-from .records import (
+from .records import InverseOffer, Offer, OfferedVolume, Reserved, Resources, Status, Unavailability, Usage
+from .task import Mount, Task
+from .views import (
     AgentInfo,
     Ceiling,
     FrameworkInfo,
     Happening,
-    InverseOffer,
     MaintenanceInfo,
-    Offer,
-    OfferedVolume,
     OpenOffer,
     Quota,
-    Reserved,
-    Resources,
     RoleInfo,
-    Status,
     TaskInfo,
-    Unavailability,
-    Usage,
     VolumeInfo,
     Why,
     Withdrawal,
 )
-from .task import Mount, Task
 
 __all__ = [
     "AgentInfo",

@@ -7,21 +7,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from . import _native
-from .records import (
-    AgentInfo,
-    FrameworkInfo,
-    Happening,
-    MaintenanceInfo,
-    OpenOffer,
-    Quota,
-    Resources,
-    RoleInfo,
-    TaskInfo,
-    VolumeInfo,
-    Why,
-    table,
-)
+from .records import Resources, table
 from .task import Size
+from .views import AgentInfo, FrameworkInfo, Happening, MaintenanceInfo, OpenOffer, Quota, RoleInfo, TaskInfo, VolumeInfo, Why
 
 R = TypeVar("R")
 
