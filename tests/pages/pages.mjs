@@ -210,6 +210,7 @@ if (shots) {
         const { context, page } = await open({ storageState: state, colorScheme, viewport });
         for (const [name, address] of SHOTS) {
           await page.goto(address, { waitUntil: 'load' });
+          if (name === 'running') await page.waitForFunction(() => document.querySelector('.plot .rate')?.getAttribute('points')?.split(' ').length >= 5);
           await page.screenshot({ path: `${shots}/${name}-${form}-${colorScheme}.png` });
         }
         await context.close();
