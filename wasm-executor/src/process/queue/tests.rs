@@ -35,6 +35,8 @@ fn push(queue: &mut Queue, first: u64, count: u64, milli: u64) {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     };
     let launch = Launch {
         spec: Arc::new(spec),
