@@ -2,7 +2,7 @@
 //! that is preempted by epochs, and the end of the wait of news that a worker holds back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const IDLE_EPOCHS: u32 = 8;
 pub(super) struct Ticker {
     /// A worker polled a guest that is preempted by epochs since the last one began.
     needed: AtomicBool,
+    /// Workers that poll one now.
+    slices: AtomicUsize,
     /// A worker has held news back since the last epoch began.
     holds_news: AtomicBool,
     /// The thread sleeps. Changes under the lock.
@@ -37,6 +39,7 @@ impl Ticker {
     pub(super) fn new() -> Self {
         Self {
             needed: AtomicBool::new(false),
+            slices: AtomicUsize::new(0),
             holds_news: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             stopped: Mutex::new(false),
@@ -44,9 +47,12 @@ impl Ticker {
         }
     }
 
-    /// Epochs go on from now for a while. To be said before each slice that they are to end.
-    pub(super) fn needed(&self) {
+    /// Epochs go on from now until what this gives is dropped, and for a while after that. To be held in each slice that they are to
+    /// end: the system may hold its thread up for any time before the guest knows which epoch it may run to.
+    pub(super) fn epochs(&self) -> Epochs<'_> {
+        self.slices.fetch_add(1, Ordering::SeqCst);
         self.wanted(&self.needed);
+        Epochs(self)
     }
 
     /// News is held back. It is passed on within two epochs, if no worker does so before.
@@ -73,7 +79,7 @@ impl Ticker {
         let mut stopped = self.stopped.lock();
         while !*stopped {
             let news = self.holds_news.swap(false, Ordering::SeqCst);
-            let needed = self.needed.swap(false, Ordering::SeqCst) || news;
+            let needed = self.needed.swap(false, Ordering::SeqCst) || self.is_in_slice() || news;
             idle = if needed { 0 } else { idle + 1 };
             if idle > IDLE_EPOCHS {
                 self.asleep.store(true, Ordering::SeqCst);
@@ -92,7 +98,20 @@ impl Ticker {
     }
 
     fn is_wanted(&self) -> bool {
-        self.needed.load(Ordering::SeqCst) || self.holds_news.load(Ordering::SeqCst)
+        self.needed.load(Ordering::SeqCst) || self.is_in_slice() || self.holds_news.load(Ordering::SeqCst)
+    }
+
+    fn is_in_slice(&self) -> bool {
+        self.slices.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// See [`Ticker::epochs`].
+pub(super) struct Epochs<'a>(&'a Ticker);
+
+impl Drop for Epochs<'_> {
+    fn drop(&mut self) {
+        self.0.slices.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

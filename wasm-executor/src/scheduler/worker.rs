@@ -216,12 +216,12 @@ impl Worker {
                 Meter::Fuel if self.is_visitor => Duration::ZERO,
                 Meter::Fuel => pace::SLICE.min(turn.budget.saturating_sub(before)),
                 // It is over when the epoch is.
-                Meter::Epochs => {
-                    self.scheduler.ticker.needed();
-                    Duration::ZERO
-                }
+                Meter::Epochs => Duration::ZERO,
             };
-            match slice(cell, guest, &mut context, began, length) {
+            let epochs = (cell.meter() == Meter::Epochs).then(|| self.scheduler.ticker.epochs());
+            let polled = slice(cell, guest, &mut context, began, length);
+            drop(epochs);
+            match polled {
                 Ok(Poll::Ready((outcome, remains))) => {
                     body.guest = None;
                     return over(cell, outcome, remains, since);

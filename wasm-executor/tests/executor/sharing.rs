@@ -1,6 +1,7 @@
 //! Ceilings, weights and bursts of guests in both forms of metering.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use haggle_core::{Fuel, MilliCpu, Reason, TaskSpec, TaskState, Usage};
 use haggle_executor::{Event, Meter};
@@ -62,6 +63,24 @@ fn a_ceiling_holds_in_both_forms() {
         }
         assert_eq!(usages[0].fuel == Fuel::ZERO, meter == Meter::Epochs, "only fuel is counted");
     }
+}
+
+/// The system may run others while a guest is about to begin, for longer than epochs go on that nobody needs.
+#[test]
+fn a_loop_ends_at_its_time_limit_though_its_thread_was_held_up_before_it_began() {
+    const HELD_UP: Duration = Duration::from_millis(200);
+    let bench = Bench::hearing(|event| {
+        let began = Instant::now();
+        while matches!(event, Event::Started { .. }) && began.elapsed() < HELD_UP {
+            thread::yield_now();
+        }
+    });
+    let mut spec = spec();
+    spec.limits.time = Some(HELD_UP * 2);
+
+    let id = bench.launch_metered(Meter::Epochs, spec, &guest(Form::Core, SPIN), &[]);
+
+    assert_eq!(bench.report(id).verdict(), (TaskState::Failed, Some(Reason::TimeLimit)));
 }
 
 #[test]
