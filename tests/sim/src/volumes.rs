@@ -86,6 +86,17 @@ impl World {
         }
     }
 
+    /// An operator has waited for this machine, to remove a volume there.
+    pub(crate) fn operator_has_waited(&mut self, at: usize) {
+        if !self.faulty || !self.rng.chance(200) || self.agents[at].disk.volumes.is_empty() {
+            return;
+        }
+        let volumes: Vec<VolumeId> = self.agents[at].disk.volumes.iter().copied().collect();
+        let volume = volumes[self.rng.index(volumes.len())];
+        let request = RequestId(self.rng.wide());
+        self.operator(request, &OperatorCommand::DestroyVolume(volume));
+    }
+
     pub(crate) fn tell_volumes(&mut self, at: usize) {
         let held = self.agents[at].disk.volumes.iter().copied().collect();
         self.report(at, AgentCommand::Volumes(held));

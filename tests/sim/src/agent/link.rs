@@ -165,6 +165,7 @@ impl World {
                 process.backoff = 100 * MS;
                 let (draining, leaving) = (process.draining, process.leaving);
                 self.tell_volumes(at);
+                self.operator_has_waited(at);
                 if draining {
                     self.report(at, AgentCommand::Drain);
                 }
