@@ -15,9 +15,6 @@ use crate::error::CommandError;
 use crate::output::{self, Table};
 use crate::target::Target;
 
-/// Digits of a digest that tell it from all others on a screen. `--json` shows all of them.
-const SHOWN: usize = "sha256:".len() + 12;
-
 pub(super) async fn run(target: &Target, args: ArtifactsArgs) -> Verdict {
     match args.command {
         ArtifactsCommand::Ls(args) => list(target, args).await,
@@ -55,7 +52,7 @@ fn table(kept: &[KeptArtifact]) -> Table {
         let ago = now.saturating_sub(Duration::from_millis(of.used_ms));
         let from = of.sources.last().map_or("uploaded", String::as_str);
         table.row([
-            of.digest.to_string().chars().take(SHOWN).collect(),
+            of.digest.to_string(),
             Bytes::new(of.size).to_string(),
             format!("{} ago", humantime::format_duration(Duration::from_secs(ago.as_secs()))),
             of.tasks.to_string(),
