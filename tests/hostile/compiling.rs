@@ -78,9 +78,9 @@ fn is_larger_than_what_an_operator_lets_be_compiled() {
 
 #[test]
 fn wants_another_host_and_so_need_not_be_compiled() {
-    let mut bench = Bench::compiling_within(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
+    let mut bench = Bench::compiling_within(CompileLimits { cpu: Duration::from_secs(2), ..CompileLimits::default() });
     let import = r#"(import "env" "secret" (func))"#;
-    let foreign = format!(r#"(module {import} {} (func (export "_start")))"#, "(func)".repeat(20_000));
+    let foreign = format!(r#"(module {import} {} (func (export "_start")))"#, "(func)".repeat(60_000));
 
     bench.launch(&bytes(foreign.into_bytes()));
     let (_, end) = bench.ended();
