@@ -423,7 +423,7 @@ fn started_on(disk: &FailingDisk, config: Config) -> (Handle, oneshot::Receiver<
     let reign = Reign::from(&recovered);
     let cluster = Cluster::new(config, recovered, origin);
     let clock = Clock::starting_at(origin, Instant::now());
-    start(&runtime::Handle::current(), cluster, registry, clock, reign, Guard::for_tests(), None)
+    start(&runtime::Handle::current(), cluster, registry, clock, reign, Guard::for_tests(), Observers::default())
 }
 
 #[tokio::test]
