@@ -151,7 +151,7 @@ impl Traces {
             }
             Effect::Announce(Announcement::Task(status)) if status.state.is_terminal() => self.told(status),
             Effect::ToFramework(_, FrameworkEvent::Update(status)) if status.state.is_terminal() => {
-                self.refused(status)
+                self.refused(status);
             }
             _ => {}
         }

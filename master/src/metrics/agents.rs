@@ -105,6 +105,9 @@ struct Seat {
     counted: Counted,
 }
 
+/// How something ended, and how often.
+type Outcome = (&'static str, fn(&Counted) -> u64);
+
 /// One agent, or all that are not shown by themselves.
 pub(super) type AgentRow = (String, Counted);
 
@@ -177,7 +180,7 @@ pub(super) fn encode(agents: &[AgentRow], page: &mut Page<'_>) -> fmt::Result {
     page.counters("haggle_agent_executors_started", "Executors that were started", None, started)?;
     let failed = of(|counted| counted.executors_failed as f64);
     page.counters("haggle_agent_executors_failed", "Executors that ended without being told to", None, failed)?;
-    let by = |values: [(&'static str, fn(&Counted) -> u64); 3]| {
+    let by = |values: [Outcome; 3]| {
         agents.iter().flat_map(move |(agent, counted)| {
             values.map(|(how, value)| ([("agent", &**agent), ("result", how)], value(counted) as f64))
         })

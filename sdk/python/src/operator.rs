@@ -191,7 +191,7 @@ impl Operator {
         lasts: f64,
         grace: f64,
     ) -> PyResult<String> {
-        let agents = agents.iter().map(|agent| agent_id(agent)).collect::<PyResult<Vec<_>>>()?;
+        let agents = agents.into_iter().map(|agent| agent_id(&agent)).collect::<PyResult<Vec<_>>>()?;
         let (is_absolute, time) = (start.0, seconds(start.1)?);
         let start = if is_absolute { WindowStart::At(moment(time)?) } else { WindowStart::In(time) };
         let made = wait(py, self.0.schedule_maintenance(agents, start, seconds(lasts)?, seconds(grace)?))?;

@@ -25,7 +25,7 @@ pub(super) fn store(files: &Files, variable: impl Fn(&str) -> Option<String>) ->
         None => Ok(HashMap::new()),
     };
     let mut own = read(&files.credentials, &profile)?;
-    let named = if profile == "default" { profile.clone() } else { format!("profile {profile}") };
+    let named = if profile == "default" { profile } else { format!("profile {profile}") };
     for (name, value) in read(&files.config, &named)? {
         own.entry(name).or_insert(value);
     }

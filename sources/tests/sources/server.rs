@@ -43,7 +43,7 @@ impl Reply {
     pub(crate) fn with(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = format!("content-length: {}\r\n", body.len());
-        Self::raw(format!("HTTP/1.1 {status}\r\n{headers}{length}connection: close\r\n\r\n"), body)
+        Self::raw(&format!("HTTP/1.1 {status}\r\n{headers}{length}connection: close\r\n\r\n"), body)
     }
 
     pub(crate) fn to(place: &str) -> Self {
@@ -51,7 +51,7 @@ impl Reply {
     }
 
     /// A head as it is, and what follows.
-    pub(crate) fn raw(head: String, body: &[u8]) -> Self {
+    pub(crate) fn raw(head: &str, body: &[u8]) -> Self {
         Self { bytes: [head.as_bytes(), body].concat(), stays: false }
     }
 

@@ -10,7 +10,7 @@ async fn a_file_comes_whole_over_tls_from_a_server_that_is_believed() {
     let url = format!("https://{host}/app.wasm");
     let certificate = server.certificate.clone().unwrap();
 
-    let (content, pinned) = Caller::of(&[host.clone()]).believes(&certificate).fetch(&url).await.unwrap();
+    let (content, pinned) = Caller::of(std::slice::from_ref(&host)).believes(&certificate).fetch(&url).await.unwrap();
     let stranger = Caller::of(&[host]).refused(&url).await;
 
     assert_eq!((content.as_slice(), pinned.as_str()), (&b"a module"[..], url.as_str()));
@@ -68,7 +68,7 @@ async fn a_redirect_to_a_file_or_round_in_a_circle_ends() {
 async fn what_is_too_large_is_left_whether_it_says_so_or_not() {
     let server = Server::plain(|asked| match asked.path.as_str() {
         "/honest" => Reply::ok(&[0; 2_000]),
-        _ => Reply::raw("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".into(), &[0; 200_000]),
+        _ => Reply::raw("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", &[0; 200_000]),
     })
     .await;
     let caller = Caller::of(&[here(server.port)]);
@@ -85,9 +85,9 @@ async fn what_is_too_large_is_left_whether_it_says_so_or_not() {
 async fn whoever_trickles_or_breaks_off_is_left() {
     let long = |head: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {head}\r\n\r\n");
     let server = Server::plain(move |asked| match asked.path.as_str() {
-        "/trickle" => Reply::raw(long("1000"), b"a few bytes").and_then_nothing(),
-        "/silent" => Reply::raw(String::new(), b"").and_then_nothing(),
-        _ => Reply::raw(long("1000"), b"a few bytes"),
+        "/trickle" => Reply::raw(&long("1000"), b"a few bytes").and_then_nothing(),
+        "/silent" => Reply::raw("", b"").and_then_nothing(),
+        _ => Reply::raw(&long("1000"), b"a few bytes"),
     })
     .await;
     let url = |path: &str| format!("http://127.0.0.1:{}/{path}", server.port);

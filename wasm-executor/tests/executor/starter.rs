@@ -18,9 +18,12 @@ const SPIN: &str = r#"(memory (export "memory") 1) (func (export "_start") (call
 /// Of an executor of the bench's.
 const WORKERS: usize = 2;
 
+/// Which tasks have ended, and on which thread.
+type Ends = Arc<Mutex<Vec<(TaskId, ThreadId)>>>;
+
 /// An executor, and which thread told of the end of which task.
-fn bench() -> (Bench, Arc<Mutex<Vec<(TaskId, ThreadId)>>>) {
-    let ends = Arc::<Mutex<Vec<_>>>::default();
+fn bench() -> (Bench, Ends) {
+    let ends = Ends::default();
     let heard = Arc::clone(&ends);
     let bench = Bench::hearing(move |event| {
         if let Event::Ended { task, .. } = event {
