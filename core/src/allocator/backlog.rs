@@ -50,6 +50,16 @@ impl Backlog {
         }
     }
 
+    /// Those of some agents that are in it.
+    fn those_among<'a>(&self, agents: impl IntoIterator<Item = &'a AgentId>) -> Vec<AgentId> {
+        agents.into_iter().filter(|agent| self.agents.contains_key(agent)).copied().collect()
+    }
+
+    /// Whether the last slice ended a round: every agent that waited when it began has been looked at.
+    fn ends_round(&self) -> bool {
+        self.last.is_none_or(|last| self.agents.range(last..).next().is_none())
+    }
+
     /// The next so many.
     fn take(&mut self, count: usize) -> Vec<(AgentId, For)> {
         let begin = self.last.map_or(0, |last| last.0.saturating_add(1));
@@ -68,17 +78,23 @@ impl Allocator {
     }
 
     /// Leaves `most` agents to be looked at now, and puts the others into the backlog. What changed just now comes first, since
-    /// somebody may wait for it, and beside it at least half a slice of what waits.
-    pub(super) fn cut_slice(&mut self, most: usize) {
+    /// somebody may wait for it, and beside it at least half a slice of what waits; what changes while it waits keeps its turn. Says
+    /// whether every agent that waited for long has had its turn with this slice.
+    pub(super) fn cut_slice(&mut self, most: usize) -> bool {
         let most = most.max(1);
+        if self.backlog.is_empty() && self.dirty_agents.len() + self.woken_on.len() <= most {
+            return true;
+        }
+        for agent in self.backlog.those_among(&self.dirty_agents) {
+            self.dirty_agents.remove(&agent);
+            self.backlog.add(agent);
+        }
+        for agent in self.backlog.those_among(self.woken_on.keys()) {
+            self.backlog.add_for(agent, self.woken_on.remove(&agent).unwrap_or_default());
+        }
         let fresh = self.dirty_agents.len() + self.woken_on.len();
-        if fresh <= most && self.backlog.is_empty() {
-            return;
-        }
-        for agent in &self.dirty_agents {
-            self.backlog.remove(*agent);
-        }
         let waiting = self.backlog.take(most.saturating_sub(fresh).max(most.div_ceil(2)));
+        let ends_round = !waiting.is_empty() && self.backlog.ends_round();
         let mut room = most.saturating_sub(waiting.len());
         for agent in behind(&self.dirty_agents, room) {
             self.dirty_agents.remove(&agent);
@@ -96,6 +112,7 @@ impl Allocator {
                 For::These(seats) => self.woken_on.entry(agent).or_default().extend(seats),
             }
         }
+        ends_round
     }
 
     /// Of many idle agents, those that take whatever there is look at one slice after another as well.

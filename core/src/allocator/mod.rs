@@ -195,11 +195,10 @@ impl Allocator {
     }
 
     /// The same for about so many agents that changed. Where there are more, the allocator [is behind](Self::is_behind). Offers are
-    /// taken back for somebody who waits only when it is not: what waits to be looked at may do.
+    /// taken back for somebody who waits only when all that waited had their turn: what is free there may do.
     pub fn allocate_slice(&mut self, now: Now, most: usize) -> Allocation {
         let mut allocation = Allocation::default();
-        self.look(now, most, &mut allocation);
-        if !self.is_behind() {
+        if self.look(now, most, &mut allocation) {
             self.contest(now, &mut allocation);
         }
         if !allocation.rescinded.is_empty() {
@@ -244,7 +243,8 @@ impl Allocator {
         }
     }
 
-    fn look(&mut self, now: Now, most: usize, allocation: &mut Allocation) {
+    /// Says whether every agent that changed a while ago has been looked at.
+    fn look(&mut self, now: Now, most: usize, allocation: &mut Allocation) -> bool {
         self.rank();
         self.look_again();
         self.gangs.get_mut().begin_look();
@@ -256,7 +256,7 @@ impl Allocator {
         self.spread(&mut woken, most);
         let many = self.woken_on.iter().filter(|(_, woken)| woken.len() > FEW);
         self.dirty_agents.extend(many.map(|(&agent, _)| agent));
-        self.cut_slice(most);
+        let is_whole = self.cut_slice(most);
         let mut woken_on = mem::take(&mut self.woken_on);
         let mut look = self.begin_look(&woken);
         while let Some(agent) = self.dirty_agents.pop_first() {
@@ -269,6 +269,7 @@ impl Allocator {
         self.look_at_idle(now, &woken, &mut look);
         self.make_offers(now, &mut look);
         allocation.take_in(look);
+        is_whole
     }
 
     /// Looks at the idle agents for frameworks that want more than before.

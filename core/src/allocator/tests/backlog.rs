@@ -104,6 +104,34 @@ fn an_agent_that_leaves_before_its_slice_is_not_offered() {
 }
 
 #[test]
+fn however_much_changes_meanwhile_what_lies_about_gives_way_once_each_agent_had_its_turn() {
+    let mut world = cluster(1, 2);
+    world.framework(1, "a");
+    world.allocate();
+    for agent in 2..=6 {
+        world.agent(agent, size(1, 1));
+    }
+    world.framework(2, "b");
+    world.wants(2, [want(size(1, 1024), 1, 0)]);
+    world.now = Now::from_millis(1_000);
+
+    let mut slices = 0;
+    let taken_back = loop {
+        slices += 1;
+        let slice = world.next_slice();
+        assert!(world.allocator.is_behind() && slices < 10, "{slice:?}");
+        if let [(_, promise)] = &slice.rescinded[..] {
+            break promise.agent;
+        }
+        for agent in 2..=6 {
+            world.agent(agent, size(1, 1 + slices % 2));
+        }
+    };
+
+    assert_eq!(taken_back, AgentId(1));
+}
+
+#[test]
 fn nothing_is_taken_back_while_there_are_agents_to_be_looked_at() {
     let mut world = cluster(1, 1);
     world.framework(1, "a");
