@@ -92,15 +92,18 @@ const RUN: usize = 256;
 
 /// About how many bytes a task takes on the wire: not fewer than it does.
 fn size(task: &v1::HeldTask) -> usize {
-    /// Everything that is a number, those of its span among them.
-    const NUMBERS: usize = 192;
+    /// Everything that is a number.
+    const NUMBERS: usize = 128;
+    /// Those of its span, where it has one.
+    const SPAN: usize = 64;
     /// Two numbers of a port, or one and its name's length.
     const ENTRY: usize = 16;
     let resources = task.resources.as_ref().map_or(0, |resources| {
         let scalars: usize = resources.scalars.keys().map(|name| ENTRY + name.len()).sum();
         scalars + ENTRY * resources.ports.len()
     });
-    NUMBERS + task.name.len() + task.role.len() + resources + ENTRY * task.volumes.len()
+    let span = if task.trace.is_some() { SPAN } else { 0 };
+    NUMBERS + span + task.name.len() + task.role.len() + resources + ENTRY * task.volumes.len()
 }
 
 #[cfg(test)]
