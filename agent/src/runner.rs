@@ -1,17 +1,21 @@
 //! What every task needs before it runs, and who gets it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod batches;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::queue::Index;
 use haggle_core::{
-    AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Source, Stop, TaskId, TaskSpec,
-    TaskState,
+    AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Stop, TaskId, TaskSpec, TaskState,
 };
-use haggle_executor::process::{HeldBatch, TASK_VARIABLE};
+use haggle_executor::process::TASK_VARIABLE;
 use haggle_executor::{Compiler, Launch, Meter, ModuleError};
 
+use self::batches::Batch;
 use crate::artifacts::Artifacts;
 use crate::counters::{Counters, Prepared};
 use crate::fetch::FetchError;
@@ -117,17 +121,6 @@ pub(crate) struct Runner<E> {
     traces: Option<Traces>,
 }
 
-/// Tasks of one kind in the queue of an allocation.
-struct Batch {
-    allocation: TaskId,
-    index: Option<Index>,
-    count: u64,
-    /// How many have not ended.
-    left: u64,
-    /// Those that were killed before the batch came to an executor, by their place in it.
-    left_out: BTreeSet<u64>,
-}
-
 struct Running {
     /// Artifacts that it keeps from being evicted.
     held: Vec<Digest>,
@@ -227,7 +220,7 @@ impl<E: Runs> Runner<E> {
     /// The same for tasks of one kind in the queue of an allocation, which need the same.
     pub(crate) fn enqueue(&mut self, allocation: TaskId, QueuedTasks { spec, count, index }: QueuedTasks) -> Began {
         let (count, left) = (u64::from(count), u64::from(count));
-        self.batches.insert(spec.id, Batch { allocation, index, count, left, left_out: BTreeSet::new() });
+        self.batches.insert(spec.id, Batch::new(allocation, index, count, left));
         if let Some(traces) = &mut self.traces {
             traces.queued(&spec);
         }
@@ -341,94 +334,6 @@ impl<E: Runs> Runner<E> {
         }
     }
 
-    /// Ends one task in the queue of an allocation. Gives it back at once when its batch had not come to an executor.
-    #[must_use]
-    pub(crate) fn stop_queued(&mut self, allocation: TaskId, task: TaskId) -> Option<NeverQueued> {
-        let waits = self.batch_of(task).filter(|first| self.waiting(*first).is_some());
-        let Some(first) = waits else {
-            self.executor.kill_queued(allocation, task);
-            return None;
-        };
-        let batch = self.batches.get_mut(&first)?;
-        batch.left_out.insert(task.number - first.number);
-        Some(NeverQueued { allocation, ended: vec![killed(task.number, 1)] })
-    }
-
-    /// Ends every task in the queue of an allocation. Gives those back at once whose batches had not come to an executor.
-    #[must_use]
-    pub(crate) fn stop_queue(&mut self, allocation: TaskId, why: Stop) -> Vec<NeverQueued> {
-        self.executor.kill(allocation, why);
-        let its = self.batches.iter().filter(|(_, batch)| batch.allocation == allocation);
-        let its: Vec<TaskId> = its.map(|(&first, _)| first).collect();
-        let mut ended = Vec::new();
-        for first in its {
-            if self.waiting(first).is_some() && self.forget(first).is_some() {
-                let batch = self.batches.remove(&first).expect("it was just there");
-                let never_ran = batch.never_ran(first, TaskState::Killed, Reason::KilledDuringLaunch, KILLED);
-                self.trace_never_ran(first, &never_ran);
-                ended.push(never_ran);
-            }
-        }
-        ended
-    }
-
-    /// Tasks in the queue of an allocation have ended: with the last of its batch, what they held may go.
-    pub(crate) fn queued_ended(&mut self, task: TaskId, count: u64) {
-        let Some(first) = self.batch_of(task) else { return };
-        let Some(batch) = self.batches.get_mut(&first) else { return };
-        batch.left = batch.left.saturating_sub(count);
-        if batch.left == 0 {
-            self.batches.remove(&first);
-            self.forget_batch_trace(first);
-            self.forget(first);
-        }
-    }
-
-    /// An allocation is no more, nor its queue.
-    pub(crate) fn forget_queue(&mut self, allocation: TaskId) {
-        let its = self.batches.extract_if(.., |_, batch| batch.allocation == allocation);
-        let its: Vec<TaskId> = its.map(|(first, _)| first).collect();
-        for first in its {
-            self.forget_batch_trace(first);
-            self.forget(first);
-        }
-    }
-
-    /// A batch that an earlier agent put into the queue of an allocation, of which so many have not ended. Whether it has inputs
-    /// is not known.
-    pub(crate) fn recovered_batch(&mut self, allocation: TaskId, HeldBatch { first, left }: HeldBatch) {
-        let first = TaskId { number: first, ..allocation };
-        let count = u64::from(QueuedTasks::MAX);
-        self.batches.insert(first, Batch { allocation, index: None, count, left, left_out: BTreeSet::new() });
-        self.recovered(first);
-    }
-
-    fn trace_never_ran(&mut self, first: TaskId, never_ran: &NeverQueued) {
-        if let Some(traces) = &mut self.traces {
-            never_ran.ended.iter().for_each(|end| traces.queued_ended(first, end));
-            traces.forget_batch(first);
-        }
-    }
-
-    fn forget_batch_trace(&mut self, first: TaskId) {
-        if let Some(traces) = &mut self.traces {
-            traces.forget_batch(first);
-        }
-    }
-
-    /// Tasks in the queue of an allocation have ended so, of which [`Self::queued_ended`] is not told yet.
-    pub(crate) fn trace_queued(&mut self, allocation: TaskId, ended: &[QueueEnd]) {
-        if self.traces.is_none() {
-            return;
-        }
-        for end in ended {
-            let first = self.batch_of(TaskId { number: end.first, ..allocation });
-            if let (Some(first), Some(traces)) = (first, &mut self.traces) {
-                traces.queued_ended(first, end);
-            }
-        }
-    }
-
     /// Has what becomes of tasks recorded.
     pub(crate) fn trace(&mut self, traces: Traces) {
         self.traces = Some(traces);
@@ -437,12 +342,6 @@ impl<E: Runs> Runner<E> {
     /// What records that, if anybody wants it.
     pub(crate) fn traces(&mut self) -> Option<&mut Traces> {
         self.traces.as_mut()
-    }
-
-    /// The first task of the batch that a task is of.
-    fn batch_of(&self, task: TaskId) -> Option<TaskId> {
-        let (&first, batch) = self.batches.range(..=task).next_back()?;
-        (first.framework == task.framework && task.number - first.number < batch.count).then_some(first)
     }
 
     /// Ends the task. Gives it back at once when it had not been launched; else its end follows from the executor.
@@ -539,29 +438,6 @@ impl<E: Runs> Runner<E> {
 /// What people are told of a task that was killed before it came to an executor.
 const KILLED: &str = "killed while its module or inputs were being fetched or compiled";
 
-fn killed(first: u64, count: u64) -> QueueEnd {
-    QueueEnd::never_ran(first, count, Source::Agent, TaskState::Killed, Reason::KilledDuringLaunch, KILLED)
-}
-
-impl Batch {
-    /// What is not left out: from which place on, and how many.
-    fn rest(&self) -> Vec<(u64, u64)> {
-        let mut rest = Vec::new();
-        let mut at = 0;
-        for &hole in self.left_out.iter().chain([&self.count]) {
-            rest.extend((at < hole).then(|| (at, hole - at)));
-            at = hole + 1;
-        }
-        rest
-    }
-
-    /// None of those that are left came to an executor.
-    fn never_ran(&self, first: TaskId, state: TaskState, reason: Reason, message: &str) -> NeverQueued {
-        let end = |(at, count)| QueueEnd::never_ran(first.number + at, count, Source::Agent, state, reason, message);
-        NeverQueued { allocation: self.allocation, ended: self.rest().into_iter().map(end).collect() }
-    }
-}
-
 /// What a task is told of where it runs, unless it wants to be told nothing.
 fn told(spec: &TaskSpec, agent_name: &str) -> Vec<(String, String)> {
     if spec.grants.anonymous {
@@ -579,6 +455,3 @@ fn needed(spec: &TaskSpec) -> Vec<Digest> {
     needed.dedup();
     needed
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! The one task that owns the cluster: applies what waits, writes what must last, only then speaks.
 
 mod audit;
+mod batch;
 mod keeper;
 mod pace;
 mod peers;
@@ -10,25 +11,22 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
-use std::future::ready;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::FutureExt;
 use haggle_core::allocator::Withheld;
 use haggle_core::cluster::{AgentCommand, Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
 use haggle_core::{Now, SessionId, TaskState};
 use haggle_otlp::Tracer;
 use tokio::runtime;
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
-use tokio::time::sleep_until;
 use tonic::Status;
 use tracing::{debug, enabled, error, info, warn};
 
 use self::audit::Decision;
+use self::batch::{Batch, Next};
 use self::keeper::Keeper;
 use self::pace::Pace;
 use self::peers::Peers;
@@ -38,9 +36,9 @@ use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
 use crate::artifacts::Store;
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::handle::{Answer, Handle, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
+use crate::handle::{Answer, Handle, Inbox, Peer, Question, Reign, Request, Room, Verdict};
 use crate::happenings::{Happening, Happenings, What};
-use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
+use crate::inbox::{Heard, LargePlace, Place, Round, Saying};
 use crate::metrics::Timings;
 use crate::registry::{Registry, RegistryError};
 use crate::traces::Traces;
@@ -131,27 +129,6 @@ struct Driver {
     tick_after: Option<[u64; 2]>,
     /// Told to stop.
     stop: bool,
-}
-
-/// What is taken from the inbox at once.
-#[derive(Default)]
-struct Batch {
-    requests: Vec<Request>,
-    sayings: Vec<Heard>,
-    /// Sessions of agents that said that they live.
-    beats: Vec<SessionId>,
-    /// What asks for a write is held for now.
-    rests: bool,
-    /// How far the turns of agents and of frameworks have come with it.
-    rounds: [Round; 2],
-    /// Who brought about so many effects with it.
-    effects: Vec<(Kind, Share, usize)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    GoOn,
-    Stop,
 }
 
 impl Driver {
@@ -478,40 +455,6 @@ impl Driver {
         for (session, why) in self.refused.drain(..) {
             self.peers.fail(session, why);
         }
-    }
-}
-
-impl Batch {
-    /// Takes what waits; when nothing does, waits for it, until `look`, unless the cluster is `behind`. Before the end of the `rest`,
-    /// what asks for a write is held.
-    async fn take(&mut self, inbox: &mut Inbox, look: Instant, rest: Option<Instant>, behind: bool) -> Next {
-        // Where something is held, there is something to do at the end of the rest, and at once without one.
-        let look = match rest {
-            _ if inbox.sayings.holds() => rest.unwrap_or_else(Instant::now),
-            Some(rest) => look.max(rest),
-            None => look,
-        };
-        if behind || inbox.sayings.is_ready() || !inbox.requests.is_empty() {
-            // Whoever else has work on this thread has a turn between two batches.
-            yield_now().await;
-        }
-        tokio::select! {
-            biased;
-            taken = inbox.requests.recv_many(&mut self.requests, REQUESTS) => if taken == 0 {
-                // Every handle is gone, and with them everyone who could be served.
-                return Next::Stop;
-            },
-            () = inbox.sayings.some() => {}
-            () = ready(()), if behind => {}
-            // What has come to a socket by now is heard before it is looked whether somebody was silent.
-            () = sleep_until(look.into()) => yield_now().await,
-        }
-        self.rests = rest.is_some_and(|rest| Instant::now() < rest);
-        // Words first: a session is opened by a request, which then waits by the time that the first word does.
-        self.rounds = inbox.sayings.take(&mut self.sayings, !self.rests);
-        inbox.sayings.take_beats(&mut self.beats);
-        let _ = inbox.requests.recv_many(&mut self.requests, REQUESTS).now_or_never();
-        Next::GoOn
     }
 }
 

@@ -21,7 +21,7 @@ use super::*;
 use crate::agent_mail::AgentMail;
 use crate::clock::LOOK_EVERY;
 use crate::handle::{NoRoom, Peer};
-use crate::inbox::{Place, Speaker, inbox};
+use crate::inbox::{Kind, Place, Share, Speaker, inbox};
 use crate::limits::{House, Places};
 use crate::outbox::{Mail, Weigh, outbox};
 use crate::registry::tests::FailingDisk;
