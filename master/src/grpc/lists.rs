@@ -180,9 +180,11 @@ mod tests {
         }
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
-        let here = runtime::Handle::current();
+        // The driver has the time of its machine, and where tests have one of their own it would hold that back.
+        let apart = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let apart = Box::leak(Box::new(apart)).handle();
         let (handle, _) = driver::start(
-            &here,
+            apart,
             cluster,
             Box::new(NoRegistry),
             clock,
