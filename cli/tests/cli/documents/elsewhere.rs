@@ -13,6 +13,28 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("README.md", "cargo xtask demo", "it builds and tests all there is, this among it"),
     ("README.md", "cargo build --release", "it builds what the tests have built already"),
     (
+        "README.md",
+        "host1$ haggle master",
+        "it takes two machines and a laptop: tests/hosts/tour.rs types it in three networks",
+    ),
+    (
+        "ARTIFACTS.md",
+        "haggle run oci://",
+        "it wants a registry, a store and a web server: tests/e2e/artifacts.rs asks three",
+    ),
+    (
+        "ARTIFACTS.md",
+        "haggle master --artifact-hosts",
+        "it is a master for each line: tests/e2e/artifacts.rs starts such",
+    ),
+    ("ARTIFACTS.md", "haggle push", "it wants a registry: tests/e2e/artifacts.rs pushes to Debian's"),
+    (
+        "ARTIFACTS.md",
+        "haggle artifacts ls",
+        "it names a digest that somebody has: tests/e2e/artifacts.rs types all three",
+    ),
+    ("TRACING.md", "haggle master --otlp", "it wants a collector: tests/e2e/traces.rs has one"),
+    (
         "CLUSTER.md",
         "host1$ haggle master",
         "it takes two machines and a laptop: tests/hosts/tour.rs types it in three networks",
