@@ -135,7 +135,7 @@ async fn a_revocable_task_outlives_its_agents_process_and_goes_when_nobody_measu
     let revocable = Run::start(&cluster, guests::LOOP, &["--name", "eager", "--cpus", "0.5", "--revocable"]);
     runs(&cluster, "eager").await;
 
-    cluster.restart_agent(0, &AgentFlags { cpus: "2", mem: "1GiB" });
+    cluster.restart_agent_with(0, &AgentFlags { cpus: "2", mem: "1GiB" }, &[]);
 
     let output = revocable.ended().await;
     assert!(text(&output.stdout).contains("PREEMPTED"), "{output:?}");

@@ -84,10 +84,16 @@ impl Cluster {
         self.agents.push(agent);
     }
 
-    /// Starts an agent that was killed again, in its old folder and with its further flags, and does not wait for it.
+    /// Kills an agent and starts it again, in its old folder and with its further flags, and does not wait for it.
     pub fn restart_agent(&mut self, index: usize, flags: &AgentFlags) {
         self.agents[index].kill();
         self.agents[index] = self.agent(index, flags);
+    }
+
+    /// The same with other further flags.
+    pub fn restart_agent_with(&mut self, index: usize, flags: &AgentFlags, more: &[&str]) {
+        self.programs[index].1 = more.iter().copied().map(str::to_owned).collect();
+        self.restart_agent(index, flags);
     }
 
     /// Where an agent keeps everything.
