@@ -1,12 +1,12 @@
 //! Artifacts that the master fetches itself, from where people have them: once for all who ask for the same at the same time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use haggle_core::Digest;
-use haggle_core::access::{Principal, Right, Verb};
+use haggle_core::access::{Principal, PrincipalId, Right, Verb};
 use haggle_sources::{Blame, Incoming, Source, SourceError, Sources};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
@@ -20,6 +20,9 @@ use crate::replicas::Replicas;
 
 /// Fetched at once. More would share the same wire and disk.
 const AT_ONCE: usize = 4;
+
+/// Of those, what one principal has begun: whoever asks slow servers leaves turns to others.
+const AT_ONCE_EACH: usize = 2;
 
 /// Different sources that are fetched or wait for their turn, over all principals. Each waiter holds a transfer as well.
 const UNDER_WAY_MAX: usize = 256;
@@ -37,6 +40,8 @@ pub(crate) struct Puller {
     sources: Sources,
     limiter: Limiter,
     turns: Semaphore,
+    /// The turns of each principal that has something fetched.
+    each: Mutex<HashMap<PrincipalId, Weak<Semaphore>>>,
     under_way: Mutex<UnderWay>,
     counts: Counts,
 }
@@ -103,7 +108,20 @@ pub struct Pulled {
 impl Puller {
     pub(crate) fn new(store: Arc<Store>, sources: Sources, limiter: Limiter) -> Self {
         let turns = Semaphore::new(AT_ONCE);
-        Self { store, sources, limiter, turns, under_way: Mutex::default(), counts: Counts::default() }
+        let (each, under_way) = (Mutex::default(), Mutex::default());
+        Self { store, sources, limiter, turns, each, under_way, counts: Counts::default() }
+    }
+
+    /// Those of one principal.
+    fn turns_of(&self, who: PrincipalId) -> Arc<Semaphore> {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        each.retain(|_, turns| turns.strong_count() > 0);
+        let known = each.get(&who).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let turns = Arc::new(Semaphore::new(AT_ONCE_EACH));
+            each.insert(who, Arc::downgrade(&turns));
+            turns
+        })
     }
 
     /// How often it was tried.
@@ -173,7 +191,10 @@ impl Puller {
     ) -> Result<Pulled, Status> {
         let source = &wanted.source;
         let refused = |error: SourceError| told(source, &error);
-        let Ok(_turn) = self.turns.acquire().await else { return Err(Status::internal("no more turns are given")) };
+        let none = |_| Status::internal("no more turns are given");
+        let own = self.turns_of(who.id());
+        let _own = own.acquire().await.map_err(none)?;
+        let _turn = self.turns.acquire().await.map_err(none)?;
         let uploader = Uploader { id: who.id(), most: self.limiter.most(who, Limit::UploadBytes) };
         let found = self.sources.find(source).await.map_err(refused)?;
         let pinned = found.pinned.clone();
@@ -368,6 +389,35 @@ mod tests {
         puller.share(one.digest, &framework()).await.unwrap();
         assert!(is_its());
         assert_eq!(puller.store.origins(one.digest).unwrap(), [web.source.to_string()]);
+    }
+
+    #[tokio::test]
+    async fn one_who_asks_for_much_leaves_turns_to_others() {
+        let (web, puller, _folder) = Web::with(MODULE).await;
+        let Source::Web(url) = &web.source else { panic!("{}", web.source) };
+        let of = |name: &str| format!("{url}?{name}").parse::<Source>().unwrap();
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let _slow = names.map(|name| puller.pull(of(name), true, &framework(), None).unwrap());
+        web.is_asked().await;
+
+        let mut other = puller.pull(of("other"), true, &Principal::owner(), None).unwrap();
+        while puller.turns.available_permits() > AT_ONCE - AT_ONCE_EACH - 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(
+            puller.turns.available_permits(),
+            AT_ONCE - AT_ONCE_EACH - 1,
+            "whoever asked first waits for itself"
+        );
+        let answers = async {
+            loop {
+                web.answer.notify_one();
+                tokio::task::yield_now().await;
+            }
+        };
+        let pulled = tokio::select! { pulled = end_of(&mut other) => pulled, () = answers => unreachable!() };
+
+        assert_eq!(pulled.unwrap().size, 8);
     }
 
     #[tokio::test]
