@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use haggle_proto::{SIGN_OF_LIFE, SignOfLife};
+use haggle_proto::{SIGN_OF_LIFE, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
 use haggle_tls::{
     Authorized, ConnectError, Credentials, Identity, Loopback, OwnerTokens, Pass, Stream, Token, TrustError,
 };
@@ -96,17 +96,27 @@ pub(crate) async fn connect(master: &Uri, pass: &Pass) -> Result<Connection, Dia
     Ok(pass.show(endpoint(master).connect_with_connector(pass.connector()?).await?))
 }
 
-/// Connects to a master for a session, which has the connection for itself.
+/// Connects to a master for a session, which has the connection for itself. One that vanishes without a word is given up soon
+/// where there are others to ask.
 ///
 /// # Errors
 /// When nobody answers, or somebody who is not believed.
-pub(crate) async fn connect_for_session(master: &Uri, pass: &Pass) -> Result<Authorized<Upgrading<Stream>>, DialError> {
+pub(crate) async fn connect_for_session(
+    master: &Uri,
+    pass: &Pass,
+    of_several: bool,
+) -> Result<Authorized<Upgrading<Stream>>, DialError> {
     let (Some(authority), Some(port)) = (master.authority(), master.port_u16()) else {
         return Err(ConnectError::Url(master.to_string()).into());
     };
     let connector = pass.connector()?.in_http1();
     let stream = timeout(CONNECT_TIMEOUT, connector.dial(authority.host(), port)).await.map_err(|_| DialError::Slow)??;
-    Ok(pass.show(Upgrading::new(stream, authority.as_str())?))
+    let mut upgrading = Upgrading::new(stream, authority.as_str())?;
+    if of_several {
+        let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;
+        upgrading = upgrading.with_signs(every, within);
+    }
+    Ok(pass.show(upgrading))
 }
 
 /// Connects to a master when the connection is first used. One that carries calls in silence is given up: a router between

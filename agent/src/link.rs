@@ -9,10 +9,10 @@ use haggle_core::cluster::{AgentOrder, Rejection};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_client::AgentsClient;
-use haggle_proto::{LEADER, MESSAGE_MAX, ORDERS_MAX, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife, v1};
+use haggle_proto::{LEADER, MESSAGE_MAX, ORDERS_MAX, v1};
 use haggle_tls::{distrust, refusal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tonic::transport::Uri;
 use tonic::{Code, Status};
 
@@ -166,7 +166,7 @@ impl Link {
         self.admission.prepare(turned_away).await?;
         let mut renewal = self.admission.renewal();
         let pass = self.admission.dialer().pass(uri);
-        let mut master = AgentsClient::new(connect_for_session(uri, &pass).await?)
+        let mut master = AgentsClient::new(connect_for_session(uri, &pass, self.masters.are_several()).await?)
             .max_decoding_message_size(ORDERS_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING);
@@ -183,7 +183,6 @@ impl Link {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         let mut is_hastened = false;
-        let mut sign = self.masters.are_several().then_some(SignAskedFor(None));
         loop {
             tokio::select! {
                 // What has come counts before the silence is measured.
@@ -191,7 +190,6 @@ impl Link {
                 message = orders.message() => {
                     let Some(message) = message? else { return Ok(()) };
                     heard = Instant::now();
-                    sign = sign.map(|_| SignAskedFor(None));
                     if let Some(wanted) = wanted_rhythm(&message).map(|wanted| wanted.max(self.heartbeat))
                         && wanted != every
                     {
@@ -213,14 +211,6 @@ impl Link {
                     renewal = self.admission.renewal();
                     is_hastened = false;
                 }
-                () = sleep_until(sign.map_or(heard, |sign| sign.due(heard))), if sign.is_some() => {
-                    if sign.is_some_and(|sign| sign.is_missed(*telling.borrow())) {
-                        return Err(SessionEnd::Silent(heard.elapsed()));
-                    }
-                    sign = Some(SignAskedFor(Some(Instant::now())));
-                    // Where there is no room, enough else waits for the master.
-                    let _ = reports.try_send(beat(true));
-                }
                 _ = heartbeat.tick() => {
                     // A master that takes a long registration piece by piece lives.
                     if heard.max(*telling.borrow()).elapsed() > silence {
@@ -228,7 +218,7 @@ impl Link {
                     }
                     self.inbox.push(Message::Heartbeat);
                     // Where there is no room, enough else is about to be said.
-                    let _ = reports.try_send(beat(false));
+                    let _ = reports.try_send(v1::AgentReport { report: Some(Report::Heartbeat(v1::Heartbeat::default())) });
                 }
             }
         }
@@ -275,27 +265,6 @@ impl Link {
             _ => Ok(()),
         }
     }
-}
-
-/// When a sign of life was asked for that has not come, of one of several masters.
-#[derive(Clone, Copy, Debug)]
-struct SignAskedFor(Option<Instant>);
-
-impl SignAskedFor {
-    /// When a master is asked for it that was heard then, and when it is missed.
-    fn due(self, heard: Instant) -> Instant {
-        let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;
-        self.0.map_or(heard + every, |asked| asked + within)
-    }
-
-    /// Whether it was asked for in vain, when it is due. A master that takes a long registration piece by piece lives.
-    fn is_missed(self, told: Instant) -> bool {
-        self.0.is_some_and(|asked| told < asked)
-    }
-}
-
-fn beat(answer: bool) -> v1::AgentReport {
-    v1::AgentReport { report: Some(Report::Heartbeat(v1::Heartbeat { answer, ..Default::default() })) }
 }
 
 /// Whether the master asks for a renewal of the agent's certificate.

@@ -38,7 +38,7 @@ impl From<AgentMail> for v1::AgentOrder {
             AgentMail::ReadUsage(order) => shell(Order::ReadUsage(order)),
             AgentMail::Heartbeat { renew, every } => {
                 let every_ms = u32::try_from(every.as_millis()).unwrap_or(u32::MAX);
-                shell(Order::Heartbeat(v1::Heartbeat { renew, every_ms, answer: false }))
+                shell(Order::Heartbeat(v1::Heartbeat { renew, every_ms }))
             }
         }
     }

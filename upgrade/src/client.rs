@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, TE, UPGRADE};
@@ -20,13 +21,22 @@ use tracing::debug;
 
 use crate::incoming::{Asking, FromServer, Source};
 use crate::outgoing::say;
-use crate::{GRPC, PROTOCOL};
+use crate::signs::asking;
+use crate::{GRPC, PROTOCOL, SIGNS};
 
 /// A connection that is for one call: a service for a client that tonic has generated.
 #[derive(Debug)]
 pub struct Upgrading<S> {
     stream: Option<S>,
     host: HeaderValue,
+    signs: Option<Signs>,
+}
+
+/// The signs of life that a client wants.
+#[derive(Clone, Copy, Debug)]
+struct Signs {
+    every: Duration,
+    within: Duration,
 }
 
 impl<S> Upgrading<S> {
@@ -37,7 +47,14 @@ impl<S> Upgrading<S> {
     pub fn new(stream: S, host: &str) -> Result<Self, Status> {
         let said = HeaderValue::from_str(host);
         let host = said.map_err(|_| Status::invalid_argument(format!("{host:?} is no host")))?;
-        Ok(Self { stream: Some(stream), host })
+        Ok(Self { stream: Some(stream), host, signs: None })
+    }
+
+    /// Each side says something at least each `every`, half a second or more. The call breaks when nothing was heard for that and
+    /// `within` longer.
+    #[must_use]
+    pub fn with_signs(self, every: Duration, within: Duration) -> Self {
+        Self { signs: Some(Signs { every, within }), ..self }
     }
 }
 
@@ -51,10 +68,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Service<Request<Body>> 
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (stream, host) = (self.stream.take(), self.host.clone());
+        let (stream, host, signs) = (self.stream.take(), self.host.clone(), self.signs);
         Box::pin(async move {
             let stream = stream.ok_or_else(|| Status::failed_precondition("the connection is for one call"))?;
-            call(stream, host, request).await
+            call(stream, host, signs, request).await
         })
     }
 }
@@ -62,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Service<Request<Body>> 
 async fn call<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     host: HeaderValue,
+    signs: Option<Signs>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
@@ -71,7 +89,7 @@ async fn call<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         }
     }));
     let (head, body) = request.into_parts();
-    let mut answer = sender.send_request(question(head, host)).await.map_err(failed)?;
+    let mut answer = sender.send_request(question(head, host, signs)).await.map_err(failed)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return refusal(answer.status(), answer.headers());
     }
@@ -80,11 +98,12 @@ async fn call<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let parts = upgraded.downcast::<TokioIo<S>>().map_err(|_| Status::internal("the connection is another one"))?;
     let (reader, mut writer) = split(parts.io.into_inner());
     let asking = Asking(tokio::spawn(async move {
-        if let Err(error) = say(body, &mut writer).await {
+        if let Err(error) = say(body, &mut writer, signs.map(|signs| signs.every)).await {
             debug!("what a call has to say was not said: {error}");
         }
     }));
-    let mut response = answer.map(|_| Body::new(FromServer::new(Source { early: parts.read_buf, stream: reader }, asking)));
+    let source = Source::new(parts.read_buf, reader, signs.map(|signs| signs.every + signs.within));
+    let mut response = answer.map(|_| Body::new(FromServer::new(source, asking)));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.remove(CONNECTION);
@@ -94,7 +113,7 @@ async fn call<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 }
 
 /// What is asked before the connection is the call's.
-fn question(head: Parts, host: HeaderValue) -> Request<Empty<Bytes>> {
+fn question(head: Parts, host: HeaderValue, signs: Option<Signs>) -> Request<Empty<Bytes>> {
     let mut asked = Request::new(Empty::new());
     *asked.uri_mut() = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
     *asked.headers_mut() = head.headers;
@@ -104,6 +123,9 @@ fn question(head: Parts, host: HeaderValue) -> Request<Empty<Bytes>> {
     headers.insert(HOST, host);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+    if let Some(signs) = signs {
+        headers.insert(SIGNS, asking(signs.every));
+    }
     asked
 }
 

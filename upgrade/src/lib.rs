@@ -12,6 +12,10 @@
 //! - The server ends with a last frame, whose flag is 0x80: the status and its metadata as lines of headers, as gRPC-Web has
 //!   them. A connection that ends without was cut.
 //!
+//! A side that hears nothing cannot tell a silent one from a lost one. So a client may ask for signs of life, with the
+//! header `haggle-signs: MILLISECONDS`: then each side says something at least so often, and be it a frame with the flag 0x40
+//! and no message, and gives up one that does not.
+//!
 //! Nothing else changes: the service behind it and the client before it are tonic's, and what guards, limits and meters calls
 //! sees an ordinary one.
 
@@ -19,6 +23,7 @@ mod client;
 mod incoming;
 mod outgoing;
 mod server;
+mod signs;
 mod trailers;
 
 pub use client::Upgrading;
@@ -26,6 +31,9 @@ pub use server::Upgrades;
 
 /// What both sides name in `upgrade`.
 const PROTOCOL: &str = "haggle.v1";
+
+/// The header that asks for signs of life.
+const SIGNS: &str = "haggle-signs";
 
 /// What gRPC calls its bodies.
 const GRPC: &str = "application/grpc";

@@ -25,6 +25,7 @@ use tracing::debug;
 
 use crate::incoming::{FromClient, Source};
 use crate::outgoing::say;
+use crate::signs::{asked, patience};
 use crate::{GRPC, PROTOCOL};
 
 /// How long a client may take to close its half of a connection when the call is over. What it has said unheard would
@@ -74,6 +75,7 @@ where
             return Either::Left(self.inner.call(request));
         }
         let upgrade = hyper::upgrade::on(&mut request);
+        let signs = asked(request.headers());
         let (begin, coming) = oneshot::channel();
         let (back, over) = oneshot::channel();
         let answering = self.inner.call(as_grpc(request, Body::new(FromClient::new(coming, back))));
@@ -86,7 +88,7 @@ where
             }
             let (mut head, body) = answer.into_parts();
             tokio::spawn(async move {
-                if let Err(error) = talk::<S>(upgrade, begin, body, over).await {
+                if let Err(error) = talk::<S>(upgrade, signs, begin, body, over).await {
                     debug!("a call on a connection for itself ended: {error}");
                 }
                 drop(held);
@@ -119,6 +121,7 @@ fn as_grpc(request: Request<Body>, body: Body) -> Request<Body> {
 /// Carries a call from when the connection is its own, to its end.
 async fn talk<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     upgrade: OnUpgrade,
+    signs: Option<Duration>,
     begin: oneshot::Sender<Source<ReadHalf<S>>>,
     answers: Body,
     over: oneshot::Receiver<Source<ReadHalf<S>>>,
@@ -127,12 +130,13 @@ async fn talk<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let parts = downcast::<TokioIo<S>>(upgraded).map_err(|_| io::Error::other("the connection is another one"))?;
     let (stream, mut writer) = split(parts.io.into_inner());
     // Whoever does not listen has ended the call, and says so.
-    let _ = begin.send(Source { early: parts.read_buf, stream });
-    say(answers, &mut writer).await?;
+    let _ = begin.send(Source::new(parts.read_buf, stream, signs.map(patience)));
+    say(answers, &mut writer, signs).await?;
     let _ = timeout(CLOSED_WITHIN, async {
-        if let Ok(mut rest) = over.await {
+        if let Ok(rest) = over.await {
+            let mut rest = rest.into_stream();
             let mut unheard = [0; 1024];
-            while rest.stream.read(&mut unheard).await.is_ok_and(|bytes| bytes > 0) {}
+            while rest.read(&mut unheard).await.is_ok_and(|bytes| bytes > 0) {}
         }
     })
     .await;

@@ -240,3 +240,62 @@ async fn a_connection_is_for_one_call() {
 fn a_host_that_no_header_can_carry_is_refused() {
     assert_eq!(Upgrading::new((), "a\nb").unwrap_err().code(), Code::InvalidArgument);
 }
+
+/// A call for which each side shows each half a second that it lives.
+async fn watched(address: SocketAddr, body: Body) -> Result<Response<Body>, Status> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let request = Request::post(format!("http://{address}/a.Service/Method")).body(body).unwrap();
+    let signs = Duration::from_millis(500);
+    Upgrading::new(stream, &address.to_string()).unwrap().with_signs(signs, signs).call(request).await
+}
+
+#[tokio::test]
+async fn a_side_that_has_nothing_to_say_shows_that_it_lives() {
+    let (told, waiting) = tokio::sync::oneshot::channel::<()>();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Some(told)));
+    let (address, _) = serve(move |request| {
+        let told = told.lock().unwrap().take();
+        async move {
+            let (say, body) = said(Some(header("grpc-status", "0")));
+            tokio::spawn(async move {
+                // Both are silent for longer than the client would wait.
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                say.send(message(b"late")).await.unwrap();
+                let heard = request.into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(heard, message(b"all"), "signs of life are no messages");
+                drop(told);
+            });
+            Response::new(body)
+        }
+    })
+    .await;
+    let (say, body) = said(None);
+    let mut answers = watched(address, body).await.unwrap().into_body();
+
+    let late = answers.frame().await.unwrap().unwrap().into_data().unwrap();
+    say.send(message(b"all")).await.unwrap();
+    drop(say);
+
+    assert_eq!(late, message(b"late"));
+    assert!(waiting.await.is_err(), "it heard what was said, and ended");
+    assert!(answers.frame().await.unwrap().unwrap().is_trailers());
+}
+
+#[tokio::test]
+async fn a_server_that_shows_no_sign_of_life_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let silent = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 1024]).await;
+        let switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: haggle.v1\r\n\r\n";
+        stream.write_all(switch).await.unwrap();
+        stream
+    });
+    let mut answers = watched(address, said(None).1).await.unwrap().into_body();
+    let _open = silent.await.unwrap();
+
+    let given_up = answers.frame().await.unwrap().unwrap_err();
+
+    assert_eq!((given_up.code(), given_up.message()), (Code::Unavailable, "nothing was heard for 1s"));
+}

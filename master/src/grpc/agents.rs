@@ -151,11 +151,8 @@ impl Listener<'_> {
                 Some(Report::Log(chunk)) => self.logs.answered(self.session, chunk),
                 Some(Report::Usage(usage)) => self.logs.told_usage(self.session, usage),
                 Some(Report::Counters(news)) => self.figures.told(self.session, &news),
-                Some(Report::Heartbeat(heartbeat)) => {
+                Some(Report::Heartbeat(_)) => {
                     speaker.beat();
-                    if heartbeat.answer {
-                        self.unanswered = 0;
-                    }
                     self.answer_now_and_then();
                 }
                 report => {
