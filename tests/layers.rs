@@ -8,11 +8,12 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("haggle-core", &[]),
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
     ("haggle-inspect", &[]),
+    ("haggle-upgrade", &[]),
     ("haggle-proto", &["haggle-core"]),
     ("haggle-mesos", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
@@ -31,9 +32,10 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "haggle-proto",
             "haggle-sources",
             "haggle-tls",
+            "haggle-upgrade",
         ],
     ),
-    ("haggle-agent", &["haggle-core", "haggle-otlp", "haggle-proto", "haggle-tls", "haggle-executor"]),
+    ("haggle-agent", &["haggle-core", "haggle-otlp", "haggle-proto", "haggle-tls", "haggle-upgrade", "haggle-executor"]),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-inspect", "haggle-proto", "haggle-tls"]),
     (
         "haggle-cli",
@@ -62,7 +64,7 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 /// and who may use them.
 const ISOLATED: [(&str, &[&str]); 10] = [
     ("wasmtime", &["haggle-executor"]),
-    ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
+    ("tonic", &["haggle-etcd", "haggle-proto", "haggle-upgrade", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
     ("rcgen", &["haggle-tls", "haggle-sources"]),
     ("ratatui", &["haggle-cli"]),

@@ -4,7 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use haggle_proto::{SIGN_OF_LIFE, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
-use haggle_tls::{Authorized, Credentials, Identity, Loopback, OwnerTokens, Pass, Token, TrustError};
+use haggle_tls::{
+    Authorized, ConnectError, Credentials, Identity, Loopback, OwnerTokens, Pass, Stream, Token, TrustError,
+};
+use haggle_upgrade::Upgrading;
+use tokio::time::timeout;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long a connection may take to come about. On loopback it takes none.
@@ -18,6 +23,12 @@ pub(crate) type Connection = Authorized<Channel>;
 pub(crate) enum DialError {
     #[error("{}", reason(.0))]
     Connect(#[from] tonic::transport::Error),
+    #[error(transparent)]
+    Dial(#[from] ConnectError),
+    #[error("cannot connect within {CONNECT_TIMEOUT:?}")]
+    Slow,
+    #[error("cannot ask for a session: {}", .0.message())]
+    Ask(#[from] Status),
     #[error(transparent)]
     Trust(#[from] TrustError),
 }
@@ -77,18 +88,35 @@ impl Dialer {
     }
 }
 
-/// Connects to a master. One that vanishes without a word is given up soon where there are others to ask.
+/// Connects to a master for calls.
 ///
 /// # Errors
 /// When nobody answers, or somebody who is not believed.
-pub(crate) async fn connect(master: &Uri, pass: &Pass, of_several: bool) -> Result<Connection, DialError> {
-    let mut endpoint = endpoint(master);
+pub(crate) async fn connect(master: &Uri, pass: &Pass) -> Result<Connection, DialError> {
+    Ok(pass.show(endpoint(master).connect_with_connector(pass.connector()?).await?))
+}
+
+/// Connects to a master for a session, which has the connection for itself. One that vanishes without a word is given up soon
+/// where there are others to ask.
+///
+/// # Errors
+/// When nobody answers, or somebody who is not believed.
+pub(crate) async fn connect_for_session(
+    master: &Uri,
+    pass: &Pass,
+    of_several: bool,
+) -> Result<Authorized<Upgrading<Stream>>, DialError> {
+    let (Some(authority), Some(port)) = (master.authority(), master.port_u16()) else {
+        return Err(ConnectError::Url(master.to_string()).into());
+    };
+    let connector = pass.connector()?.in_http1();
+    let stream = timeout(CONNECT_TIMEOUT, connector.dial(authority.host(), port)).await.map_err(|_| DialError::Slow)??;
+    let mut upgrading = Upgrading::new(stream, authority.as_str())?;
     if of_several {
         let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;
-        endpoint = endpoint.http2_keep_alive_interval(every).keep_alive_timeout(within).keep_alive_while_idle(true);
+        upgrading = upgrading.with_signs(every, within);
     }
-    let channel = endpoint.connect_with_connector(pass.connector()?).await?;
-    Ok(pass.show(channel))
+    Ok(pass.show(upgrading))
 }
 
 /// Connects to a master when the connection is first used. One that carries calls in silence is given up: a router between

@@ -120,7 +120,7 @@ where
 {
     let (mut unanswered, mut distrusted) = (None, None);
     for master in masters {
-        let asked = async { Ok(ask(JoinClient::new(connect(master, pass, false).await?)).await?.into_inner()) };
+        let asked = async { Ok(ask(JoinClient::new(connect(master, pass).await?)).await?.into_inner()) };
         let late = || Err(JoinError::Unanswered(format!("{master} did not answer within {ANSWER_TIMEOUT:?}")));
         match timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| late()) {
             Err(JoinError::Unanswered(why)) => unanswered = Some(JoinError::Unanswered(why)),

@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 
 use crate::admission::Admission;
 use crate::config::{self, Config};
-use crate::dial::{DialError, connect};
+use crate::dial::{DialError, connect_for_session};
 use crate::inbox::Inbox;
 use crate::join::JoinError;
 use crate::masters::Masters;
@@ -87,7 +87,7 @@ impl SessionEnd {
     /// Why the agent was not let in, or did not let itself in with who answered, if that is what happened.
     fn turned_away(&self) -> Option<String> {
         match self {
-            Self::Connect(DialError::Connect(error)) => distrust(error),
+            Self::Connect(DialError::Dial(error)) => distrust(error),
             Self::Join(JoinError::Refused(why) | JoinError::Distrusted(why)) => Some(why.clone()),
             Self::Status(status) => match status.code() {
                 Code::Unauthenticated | Code::PermissionDenied => Some(status.message().to_owned()),
@@ -166,7 +166,7 @@ impl Link {
         self.admission.prepare(turned_away).await?;
         let mut renewal = self.admission.renewal();
         let pass = self.admission.dialer().pass(uri);
-        let mut master = AgentsClient::new(connect(uri, &pass, self.masters.are_several()).await?)
+        let mut master = AgentsClient::new(connect_for_session(uri, &pass, self.masters.are_several()).await?)
             .max_decoding_message_size(ORDERS_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING);

@@ -28,6 +28,7 @@ mod mesos;
 mod metrics;
 mod outbox;
 mod pages;
+mod port;
 mod pull;
 mod reach;
 mod registry;
@@ -455,15 +456,14 @@ async fn run(
         // Closed or dropped: both mean the end.
         let _ = closing.await;
     };
-    let server = grpc::serve(connections, switch, closed);
+    let server = port::serve(connections, switch, closed);
     tokio::pin!(server);
 
     let outcome = tokio::select! {
-        served = &mut server => {
-            let why = served.err().map_or_else(|| "the socket was closed".to_owned(), |error| error.to_string());
+        () = &mut server => {
             drop(halt);
             let _ = part.await;
-            return Err(Failure::Server(why));
+            return Err(Failure::Server("the socket was closed".to_owned()));
         }
         outcome = &mut part => outcome,
         // Told to, or dropped.

@@ -19,7 +19,6 @@ use haggle_proto::v1::{AgentReport, AgentReports, LogChunk};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
 
 use crate::executor::proc;
 use crate::figure::{Figure, Goal};
@@ -112,8 +111,7 @@ impl Drop for Simulated {
 impl Simulated {
     /// Registers, and keeps its session from then on.
     pub(crate) async fn join(home: &Home, url: &str, number: u64, of: u64) -> anyhow::Result<Self> {
-        let connection = Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?;
-        let mut client = AgentsClient::new(home.show(url, connection));
+        let mut client = AgentsClient::new(home.for_session(url).await?);
         let (reports, waiting) = mpsc::channel(4);
         say(&reports, registration(number).into()).await?;
         let mut orders = client.session(ReceiverStream::new(waiting)).await?.into_inner();

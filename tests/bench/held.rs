@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Endpoint;
+
 
 use crate::Effort;
 use crate::executor::proc::memory;
@@ -93,8 +93,7 @@ impl Played {
         let client = cluster.client().await;
         let info = FrameworkInfo { name: "held".into(), roles: vec!["held".into()], failover_timeout: AN_HOUR };
         let (framework, events) = Framework::connect(&client, info).await?;
-        let endpoint = Endpoint::from_shared(cluster.url.clone())?.tcp_nodelay(true);
-        let connection = cluster.home().show(&cluster.url, endpoint.connect().await?);
+        let connection = cluster.home().for_session(&cluster.url).await?;
         let mut agents = AgentsClient::new(connection).max_decoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(4);
         let id = framework.id();

@@ -1,10 +1,13 @@
 //! A user's home: what belongs to one user on one machine, as far as Haggle can tell.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haggle_sdk::{Client, ClientBuilder, ConnectError, OwnerTokens};
 use haggle_tls::{Authorized, Loopback, Pass};
+use haggle_upgrade::Upgrading;
+use tokio::net::TcpStream;
 
 use crate::wine;
 
@@ -75,6 +78,20 @@ impl Home {
     /// When the URL names no port of this machine.
     pub fn show<S>(&self, url: &str, connection: S) -> Authorized<S> {
         Pass::owner(&self.owner_tokens(), loopback(url)).show(connection)
+    }
+
+    /// A connection for one session with the master at this URL, as agents have it.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    ///
+    /// # Panics
+    /// When the URL names no port of this machine.
+    pub async fn for_session(&self, url: &str) -> io::Result<Authorized<Upgrading<TcpStream>>> {
+        let host = url.strip_prefix("http://").expect("a URL of a master on this machine");
+        let stream = TcpStream::connect(host).await?;
+        stream.set_nodelay(true)?;
+        Ok(self.show(url, Upgrading::new(stream, host).expect("a host can be said in a header")))
     }
 
     /// A connection to a master of this user's.

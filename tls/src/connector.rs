@@ -40,6 +40,15 @@ impl Connector {
         Ok(Self { tls: trust.client_config(identity)?, pins })
     }
 
+    /// The same, for connections that begin in HTTP/1.1.
+    #[must_use]
+    pub fn in_http1(mut self) -> Self {
+        if let Some(tls) = &mut self.tls {
+            Arc::make_mut(tls).alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        self
+    }
+
     /// Connects, and with TLS is sure of the master when this returns. There is no limit on how long that takes but the
     /// caller's.
     ///

@@ -11,7 +11,6 @@ use haggle_tls::{Fingerprint, LetIn, Strangers, Visit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::Connected;
 
 use super::Secured;
 use super::stream::Stream;
@@ -103,11 +102,10 @@ impl Finished {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Remote;
-
-    fn connect_info(&self) -> Remote {
-        self.remote.clone()
+impl Connection {
+    /// Who is at its other end.
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
     }
 }
 

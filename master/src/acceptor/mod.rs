@@ -21,6 +21,7 @@ use futures_util::Stream as Sequence;
 use futures_util::stream::unfold;
 use haggle_tls::{Authorities, StrangerBounds, Strangers, agent_of};
 use rustls::ServerConfig;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Handle};
@@ -73,6 +74,12 @@ impl Limits {
         }
     }
 }
+
+/// How a machine that has gone is noticed while nobody has anything to say to it. On HTTP/2 the master asks for more than that.
+const SIGN_OF_LIFE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(15))
+    .with_interval(Duration::from_secs(5))
+    .with_retries(3);
 
 /// How connections are secured.
 #[derive(Clone, Debug)]
@@ -179,7 +186,7 @@ impl Acceptor {
                 }
                 (stream, address, place) = dialled(&self.listener, &self.room, &self.inside) => {
                     // Messages are small, and somebody waits for each.
-                    if let Err(error) = stream.set_nodelay(true) {
+                    if let Err(error) = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&SIGN_OF_LIFE)) {
                         debug!("{address} has gone already: {error}");
                         continue;
                     }

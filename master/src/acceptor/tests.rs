@@ -6,7 +6,6 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use haggle_core::{AgentId, ClusterId};
 use haggle_tls::{Connector, Credentials, Identity, LEAF_LIFE, PrivateKey, ServerIdentity, Trust, server_config};
-use tonic::transport::server::Connected;
 
 use super::*;
 
@@ -47,7 +46,7 @@ impl Port {
     /// Who gets in next, while somebody does something at the other end.
     async fn next_while<T>(&mut self, other_end: impl Future<Output = T>) -> (Remote, T) {
         let (accepted, done) = tokio::join!(self.accepted.next(), other_end);
-        (accepted.unwrap().unwrap().connect_info(), done)
+        (accepted.unwrap().unwrap().remote().clone(), done)
     }
 
     /// Does something at the other end, and makes sure that it lets nobody in.
@@ -170,7 +169,7 @@ async fn in_plain_text_everybody_gets_in_and_nobody_is_known() {
     let (connection, stream) = tokio::join!(accepted.next(), TcpStream::connect(address));
 
     let local = stream.unwrap().local_addr().unwrap();
-    let remote = connection.unwrap().unwrap().connect_info();
+    let remote = connection.unwrap().unwrap().remote().clone();
     assert_eq!((remote.address, remote.agent), (local, None));
 }
 
@@ -186,7 +185,7 @@ async fn a_finished_connection_on_which_nobody_is_let_in_ends_and_another_one_la
     };
     let (mut stranger, _held) = next().await;
     let (mut known, mut far) = next().await;
-    known.connect_info().let_in.note();
+    known.remote().let_in.note();
 
     let ended = stranger.read_u8().await.unwrap_err();
 

@@ -13,9 +13,9 @@ use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agents_client::AgentsClient;
 use haggle_proto::v1::{AgentRegistered, AgentReport, AgentReports};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
+
 
 use crate::world::Masters;
 
@@ -48,13 +48,12 @@ impl Simulated {
     }
 
     async fn session(&self, home: &Home, url: &str, member: &mut Option<Member<AgentId>>) -> anyhow::Result<()> {
-        let endpoint = Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT);
+        let connection = timeout(CONNECT_TIMEOUT, home.for_session(url)).await??;
         let (reports, waiting) = mpsc::channel(4);
         let say = async |command: AgentCommand| {
             reports.send(AgentReports { reports: vec![AgentReport::from(command)] }).await
         };
         say(self.registration(*member)).await?;
-        let connection = home.show(url, endpoint.connect().await?);
         let mut agents = AgentsClient::new(connection).max_decoding_message_size(MESSAGE_MAX);
         let mut orders = agents.session(ReceiverStream::new(waiting)).await?.into_inner();
         let mut heartbeat = interval(HEARTBEAT);
