@@ -45,6 +45,7 @@ mod updates;
 mod view;
 mod views;
 mod volumes;
+mod why;
 mod withdrawal;
 
 use alloc::vec::Vec;
@@ -63,7 +64,7 @@ pub use rhythm::{answers_each, heartbeat_every};
 pub use tally::{OfferEnd, Processor, Tally};
 pub use task_views::{TaskCursor, TaskGlance};
 pub use view::{
-    AgentView, Counts, FrameworkView, Life, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView,
+    AgentView, AheadView, Counts, FrameworkView, Life, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView,
     RoleView, TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 pub use views::Page;
