@@ -223,7 +223,9 @@ impl Allocator {
                 for unmet in want.unmet(holding.info.traits()) {
                     self.note(&case, Obstacle::Constraint(unmet.clone()), Some(want), found);
                 }
-            } else if let Some(obstacle) = self.in_words(passed, now, || Some(self.too_little(&case, want, found.sight))) {
+            } else if let Some(obstacle) =
+                self.in_words(passed, now, || Some(self.too_little(&case, want, found.sight)))
+            {
                 self.note(&case, obstacle, want, found);
             }
         }
@@ -379,9 +381,8 @@ impl Found<'_> {
     /// One more agent on which this is in the way.
     fn add(&mut self, obstacle: Obstacle, want: Option<&Want>) -> &mut Nearest {
         let resources = want.map(|want| &want.resources);
-        let is_like = |(other, _): &(Hindrance, Nearest)| {
-            other.want.as_ref() == resources && other.obstacle.is_like(&obstacle)
-        };
+        let is_like =
+            |(other, _): &(Hindrance, Nearest)| other.want.as_ref() == resources && other.obstacle.is_like(&obstacle);
         let at = match self.hindrances.iter().position(is_like) {
             Some(at) => {
                 let (like, _) = &mut self.hindrances[at];

@@ -22,9 +22,8 @@ impl Cluster {
         let roles: Vec<String> = framework.info.roles.iter().filter(visible).cloned().collect();
         let role = roles.iter().find(|own| role.is_none_or(|role| role == own.as_str()))?.clone();
         let sees_all = who.may_all(Verb::ListAgents);
-        let sees_agent = |id: AgentId| {
-            sees_all || state.agents.get(&id).is_some_and(|agent| has_there(state, who, id, agent))
-        };
+        let sees_agent =
+            |id: AgentId| sees_all || state.agents.get(&id).is_some_and(|agent| has_there(state, who, id, agent));
         let sees_framework = |id: FrameworkId, role: &str| who.may(Verb::ListFrameworks, &state.tenant_in(id, role));
         let sight = Sight { framework: &sees_framework, agent: &sees_agent };
         let Waits { since, offers, rank, ranked, ahead, hindrances } = state.allocator.why(id, &role, now, &sight)?;

@@ -35,10 +35,10 @@ impl Share {
 
     /// In millionths, rounded down; at most `u64::MAX`.
     pub fn as_millionths(self) -> u64 {
-        let millionths = self.part.checked_mul(1_000_000).map_or_else(
-            || self.part / (self.of / 1_000_000).max(1),
-            |part| part / self.of,
-        );
+        let millionths = self
+            .part
+            .checked_mul(1_000_000)
+            .map_or_else(|| self.part / (self.of / 1_000_000).max(1), |part| part / self.of);
         u64::try_from(millionths).unwrap_or(u64::MAX)
     }
 

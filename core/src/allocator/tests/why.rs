@@ -178,7 +178,8 @@ fn each_constraint_counts_the_agents_that_it_removes() {
         world.agent(id, size(4, 1024));
     }
     world.framework(1, "a");
-    let not = |id: u64| Constraint { attribute: "hostname".to_string(), test: Test::NotEquals(AgentId(id).to_string()) };
+    let not =
+        |id: u64| Constraint { attribute: "hostname".to_string(), test: Test::NotEquals(AgentId(id).to_string()) };
     let gpu = Constraint { attribute: "gpu".to_string(), test: Test::Exists };
     world.wants(1, [Want { constraints: vec![not(2), gpu.clone()], ..want(size(1, 64), 1, 0) }]);
     world.allocate();
@@ -230,7 +231,8 @@ fn ahead(world: &World, id: u64) -> Vec<(u64, String, String, Share, Share)> {
 fn whoever_is_ahead_is_named_with_both_shares_of_the_branches_that_compete() {
     let world = crowd();
     let share = |cpus| Share::new(cpus, 20);
-    let row = |id, role: &str, under: &str, has, than| (id, role.to_string(), under.to_string(), share(has), share(than));
+    let row =
+        |id, role: &str, under: &str, has, than| (id, role.to_string(), under.to_string(), share(has), share(than));
 
     assert_eq!(ahead(&world, 1), []);
     assert_eq!(ahead(&world, 2), [row(1, "eng/batch", "eng/batch", 1, 3)]);

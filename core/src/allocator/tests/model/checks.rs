@@ -4,11 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::super::super::{Allocation, Allocator, Hindrance, Lacking, Obstacle, Sight, Waits};
 use super::super::super::demand::Urgency;
 use super::super::super::seat::Seat;
 use super::super::super::slots::{Rooms, Slots};
 use super::super::super::verdict::Stage;
+use super::super::super::{Allocation, Allocator, Hindrance, Lacking, Obstacle, Sight, Waits};
 use super::steps::{Model, Refusal, Task};
 use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId};
@@ -244,7 +244,10 @@ impl Model {
     fn check_who_is_near(&self, hindrance: &Hindrance) {
         let allocator = &self.world.allocator;
         let of_itself = hindrance.agents == 0;
-        assert!(hindrance.nearest.is_empty() == of_itself && hindrance.nearest.len() <= hindrance.agents, "{hindrance:?}");
+        assert!(
+            hindrance.nearest.is_empty() == of_itself && hindrance.nearest.len() <= hindrance.agents,
+            "{hindrance:?}"
+        );
         for Lacking { agent, lacks } in &hindrance.nearest {
             let holding = &allocator.agents[agent];
             let (has, free) = (holding.has(), holding.free().resources);
