@@ -26,11 +26,11 @@ pub struct Lacking {
 pub(super) struct Nearest(Vec<(Share, Lacking)>);
 
 impl Nearest {
-    /// One more, which lacks so much of what is needed.
-    pub(super) fn add(&mut self, agent: AgentId, lacks: Resources, needed: &Resources) {
+    /// One more, which lacks so much of what is needed: unless it may not be named, which is asked only when it would be.
+    pub(super) fn add(&mut self, agent: AgentId, lacks: Resources, needed: &Resources, may: impl FnOnce() -> bool) {
         let share = lacks.dominant_share(needed);
         let at = self.0.partition_point(|(other, lacking)| (*other, lacking.agent) < (share, agent));
-        if at < NAMED {
+        if at < NAMED && may() {
             self.0.insert(at, (share, Lacking { agent, lacks }));
             self.0.truncate(NAMED);
         }

@@ -243,11 +243,9 @@ impl Allocator {
     /// Counts one more agent on which something is in the way.
     fn note(&self, case: &Case<'_>, obstacle: Obstacle, want: Option<&Want>, found: &mut Found<'_>) {
         let needed = self.needed(case, want);
-        let lacking = (found.sight.agent)(case.agent).then(|| self.lacks(case, &obstacle, &needed));
-        let nearest = found.add(obstacle, want);
-        if let Some(lacks) = lacking {
-            nearest.add(case.agent, lacks, &needed);
-        }
+        let lacks = self.lacks(case, &obstacle, &needed);
+        let may_name = found.sight.agent;
+        found.add(obstacle, want).add(case.agent, lacks, &needed, || may_name(case.agent));
     }
 
     /// What is in the way of a gang as a whole, and where one of its tasks would not run.

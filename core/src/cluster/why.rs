@@ -1,7 +1,9 @@
 //! Why a framework has not what it wants, told to somebody who sees so much of the others.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use super::Cluster;
 use super::view::{AheadView, Why};
@@ -22,8 +24,12 @@ impl Cluster {
         let roles: Vec<String> = framework.info.roles.iter().filter(visible).cloned().collect();
         let role = roles.iter().find(|own| role.is_none_or(|role| role == own.as_str()))?.clone();
         let sees_all = who.may_all(Verb::ListAgents);
-        let sees_agent =
-            |id: AgentId| sees_all || state.agents.get(&id).is_some_and(|agent| has_there(state, who, id, agent));
+        let looked_at = RefCell::new(BTreeMap::new());
+        let sees_agent = |id: AgentId| {
+            let look = || state.agents.get(&id).is_some_and(|agent| has_there(state, who, id, agent));
+            // It is asked for each thing that is in the way there.
+            sees_all || *looked_at.borrow_mut().entry(id).or_insert_with(look)
+        };
         let sees_framework = |id: FrameworkId, role: &str| who.may(Verb::ListFrameworks, &state.tenant_in(id, role));
         let sight = Sight { framework: &sees_framework, agent: &sees_agent };
         let Waits { since, offers, rank, ranked, ahead, hindrances } = state.allocator.why(id, &role, now, &sight)?;
