@@ -66,10 +66,12 @@ fn hindrances(hindrances: &[Hindrance]) -> Vec<String> {
             about = hindrance.want.as_ref();
             let its = || hindrances.iter().filter(|hindrance| hindrance.want.as_ref() == about);
             let all = |is: fn(&Obstacle) -> bool| its().all(|hindrance| is(&hindrance.obstacle));
-            let sum = match () {
-                () if all(|obstacle| matches!(obstacle, Obstacle::TooLarge { .. })) => " no agent is large enough",
-                () if all(|obstacle| matches!(obstacle, Obstacle::Constraint(_))) => " the constraints leave no agent",
-                () => "",
+            let sum = if all(|obstacle| matches!(obstacle, Obstacle::TooLarge { .. })) {
+                " no agent is large enough"
+            } else if all(|obstacle| matches!(obstacle, Obstacle::Constraint(_))) {
+                " the constraints leave no agent"
+            } else {
+                ""
             };
             lines.extend(about.map(|want| format!("for a task of {want}{sum}:")));
         }
