@@ -134,7 +134,7 @@ pub(crate) enum CommandError {
     #[error("the master knows no {0}; `haggle frameworks` lists those it knows")]
     NoSuchFramework(FrameworkId),
     #[error(
-        "nobody is called {0:?}: it is neither a role (`haggle roles`) nor the name of a framework (`haggle frameworks`)"
+        "nobody is called {0:?}: it is no role (`haggle roles`), and not the name of a framework (`haggle frameworks`) or a task (`haggle ps`)"
     )]
     NobodyCalled(String),
     #[error("no authority is ending, so that nothing is to be finished: `haggle ca rotate` comes first")]

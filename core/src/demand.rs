@@ -110,6 +110,11 @@ impl Want {
         Constraint::all_hold(&self.constraints, agent)
     }
 
+    /// Everything that an agent is not and should be.
+    pub fn unmet<'a>(&'a self, agent: Traits<'a>) -> impl Iterator<Item = &'a Constraint> {
+        self.constraints.iter().filter(move |constraint| !constraint.holds(agent))
+    }
+
     /// Whether it is for the same tasks, be there more of them or fewer.
     pub fn is_like(&self, other: &Self) -> bool {
         (&self.resources, &self.constraints, &self.volumes, self.gang)

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, FrameworkId, TaskId};
+use crate::offer::OfferOperation;
 use crate::task::TaskSpec;
 
 /// The group that a task is in. Its agent keeps this with the task, so that a master that has never heard of the group
@@ -34,4 +35,13 @@ pub struct Placed {
     pub agent: AgentId,
     /// What is to run there.
     pub task: Arc<TaskSpec>,
+}
+
+/// What is to be done to what is offered of an agent before a group is launched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedOperation {
+    /// Of which an offer is named in the same call.
+    pub agent: AgentId,
+    /// What is to be done there.
+    pub operation: OfferOperation,
 }

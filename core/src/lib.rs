@@ -45,7 +45,7 @@ pub mod volume;
 pub use agent::{AgentInfo, Traits};
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
-pub use group::{Group, Placed};
+pub use group::{Group, Placed, PlacedOperation};
 pub use histogram::Histogram;
 pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,

@@ -16,7 +16,7 @@ use crate::happenings::{Happening, Happenings};
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
 use crate::limits::House;
 use crate::metrics::Timings;
-use crate::outbox::Outbox;
+use crate::outbox::{Level, Outbox};
 
 /// Requests that wait for the driver: one for each call that an operator has open.
 pub(crate) const REQUESTS: usize = 256;
@@ -30,6 +30,8 @@ pub(crate) enum Request {
     Decide(Principal, Option<RequestId>, OperatorCommand, oneshot::Sender<Verdict>),
     /// Somebody wants to know something.
     Ask(Question),
+    /// Somebody wants to know what waits to be sent.
+    Levels(oneshot::Sender<Levels>),
     /// End every session, remember the time, and return.
     Stop,
 }
@@ -50,6 +52,13 @@ pub(crate) enum Answer {
 
 /// Runs in the driver, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster, Now) + Send>;
+
+/// What waits to be sent to all peers of a kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Levels {
+    pub(crate) agents: Level,
+    pub(crate) frameworks: Level,
+}
 
 /// Where to put what a peer is to hear.
 pub(crate) enum Peer {
@@ -217,6 +226,18 @@ impl Handle {
         };
         self.request(Request::Ask(Box::new(ask))).await?;
         heard.await.map_err(|_| Stopping)
+    }
+
+    /// What waits to be sent to peers. Takes time in proportion to them.
+    pub(crate) async fn levels(&self) -> Result<Levels, Stopping> {
+        let (answer, heard) = oneshot::channel();
+        self.request(Request::Levels(answer)).await?;
+        heard.await.map_err(|_| Stopping)
+    }
+
+    /// What agents and what frameworks have said that the driver has not heard yet: messages, or pieces of large ones.
+    pub(crate) fn unheard(&self) -> [usize; 2] {
+        self.speakers.unheard()
     }
 
     /// What happens from now on. The permit is the watch's place among all.

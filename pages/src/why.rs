@@ -3,25 +3,77 @@
 use std::time::Duration;
 
 use haggle_core::Resources;
-use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
-use haggle_core::cluster::Why;
+use haggle_core::allocator::{Ahead, Hindrance, Lacking, Obstacle, Withheld};
+use haggle_core::cluster::{AheadView, Why};
+use haggle_core::resources::Share;
 
-/// What a framework wants, and a line for each thing that is in its way. Below a line about tasks of one size, those that
-/// are about them are indented.
+/// What a framework wants, and [`reasons`] why it has not got it.
 pub fn lines(why: &Why) -> Vec<String> {
     let mut lines = vec![headline(why)];
-    lines.extend(hindrances(&why.hindrances).into_iter().map(|line| format!("  {line}")));
+    lines.extend(reasons(why).into_iter().map(|line| format!("  {line}")));
     lines
 }
 
+/// A line for each one that is ahead, and for each thing that is in the way. Below a line about tasks of one size, those that are
+/// about them are indented.
+pub fn reasons(why: &Why) -> Vec<String> {
+    let mut lines: Vec<String> = why.ahead.iter().map(|ahead| ahead_in_words(ahead, &why.role)).collect();
+    let more = why.rank.map_or(0, |rank| rank.saturating_sub(1)).saturating_sub(lines.len());
+    // How many there are the headline says.
+    if why.waits_for.is_some() && more > 0 && !lines.is_empty() {
+        lines.push(format!("{more} more {} ahead of it", if more == 1 { "is" } else { "are" }));
+    }
+    lines.extend(hindrances(&why.hindrances));
+    lines
+}
+
+/// One that is served before a framework in this role.
+pub fn ahead_in_words(AheadView { name, ahead }: &AheadView, of: &str) -> String {
+    let Ahead { framework, role, under, share, than } = ahead;
+    let (first, second) = match (role == under, of == under) {
+        (true, true) => ("it".to_owned(), "this one".to_owned()),
+        _ => (branch(role, under), branch(of, under)),
+    };
+    let why = match share == than {
+        true => format!("{first} and {second} have {} each, and its turn is first", percent(*share)),
+        false => format!("{first} has {}, {second} {}", percent(*share), percent(*than)),
+    };
+    format!("{framework} ({name:?}, role {role}) is ahead of it: {why}")
+}
+
+/// By what somebody in a role competes under one above, or in that itself.
+fn branch(role: &str, under: &str) -> String {
+    let Some(below) = role.strip_prefix(under).filter(|below| !below.is_empty()) else {
+        return format!("whoever is in {under} itself");
+    };
+    let below = below.trim_start_matches('/');
+    let end = role.len() - below.len() + below.find('/').unwrap_or(below.len());
+    role[..end].to_owned()
+}
+
+/// A share of the cluster.
+fn percent(share: Share) -> String {
+    let tenths = share.as_millionths() / 1000;
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
 /// A line for each thing that is in the way.
-pub fn hindrances(hindrances: &[Hindrance]) -> Vec<String> {
+fn hindrances(hindrances: &[Hindrance]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut about: Option<&Resources> = None;
     for hindrance in hindrances {
         if hindrance.want.as_ref() != about {
             about = hindrance.want.as_ref();
-            lines.extend(about.map(|want| format!("for a task of {want}:")));
+            let its = || hindrances.iter().filter(|hindrance| hindrance.want.as_ref() == about);
+            let all = |is: fn(&Obstacle) -> bool| its().all(|hindrance| is(&hindrance.obstacle));
+            let sum = if all(|obstacle| matches!(obstacle, Obstacle::TooLarge { .. })) {
+                " no agent is large enough"
+            } else if all(|obstacle| matches!(obstacle, Obstacle::Constraint(_))) {
+                " the constraints leave no agent"
+            } else {
+                ""
+            };
+            lines.extend(about.map(|want| format!("for a task of {want}{sum}:")));
         }
         let indent = if about.is_some() { "  " } else { "" };
         lines.push(format!("{indent}{}", hindrance_in_words(hindrance)));
@@ -45,8 +97,39 @@ pub fn headline(why: &Why) -> String {
     format!("{who} waits for {}{offers}{rank}", span(waited))
 }
 
-/// One thing that is in the way.
+/// One thing that is in the way, and some of the agents on which it is.
 pub fn hindrance_in_words(hindrance: &Hindrance) -> String {
+    let mut text = obstacle_in_words(hindrance);
+    if let Some(age) = hindrance.age {
+        text += &format!(", for {} now", span(age));
+    }
+    let mut named: Vec<String> = hindrance.nearest.iter().map(lacking_in_words).collect();
+    let more = hindrance.agents.saturating_sub(named.len());
+    if more > 0 && !named.is_empty() {
+        named.push(format!("{more} more"));
+    }
+    if !named.is_empty() {
+        text += &format!(" [{}]", named.join("; "));
+    }
+    text
+}
+
+/// An agent, and what it lacks.
+fn lacking_in_words(Lacking { agent, lacks }: &Lacking) -> String {
+    match lacks.is_empty() {
+        true => agent.to_string(),
+        false => format!("{agent} lacks {}", amounts(lacks)),
+    }
+}
+
+/// Amounts of which there is some, as [`Resources`] are written.
+fn amounts(lacks: &Resources) -> String {
+    let text = lacks.to_string();
+    let is_nothing = |part: &&str| *part != "0.000 cpu" && *part != "0 B mem";
+    text.split(", ").filter(is_nothing).collect::<Vec<_>>().join(", ")
+}
+
+fn obstacle_in_words(hindrance: &Hindrance) -> String {
     let count = hindrance.agents;
     let agents = if count == 1 { "1 agent".to_owned() } else { format!("{count} agents") };
     let is = if count == 1 { "is" } else { "are" };
@@ -91,6 +174,7 @@ pub fn hindrance_in_words(hindrance: &Hindrance) -> String {
             format!("{agents} {is} large enough, and tasks run there (at most {free} is free)")
         }
         Obstacle::Offered { to, age } => {
+            let to = to.map_or_else(|| "somebody".to_owned(), |to| to.to_string());
             format!("{agents}: what is free is offered to {to}, which has not answered for {}", span(*age))
         }
         Obstacle::Gang { tasks, fit } => {
@@ -127,7 +211,7 @@ mod tests {
     }
 
     fn hindrance(obstacle: Obstacle, want: Option<Resources>, agents: usize) -> Hindrance {
-        Hindrance { obstacle, want, agents }
+        Hindrance { obstacle, want, agents, nearest: Vec::new(), age: None }
     }
 
     fn why(hindrances: Vec<Hindrance>) -> Why {
@@ -140,6 +224,7 @@ mod tests {
             offers: 0,
             rank: Some(2),
             ranked: 5,
+            ahead: Vec::new(),
             hindrances,
         }
     }
@@ -163,7 +248,7 @@ mod tests {
                 "  for a task of 0.500 cpu, 0 B mem:",
                 "    3 agents are large enough, and tasks run there (at most 0.250 cpu, 0 B mem is free)",
                 "    2 agents: os = windows is not met",
-                "  for a task of 8.000 cpu, 0 B mem:",
+                "  for a task of 8.000 cpu, 0 B mem no agent is large enough:",
                 "    1 agent is too small, were nothing else there: the nearest has 2.000 cpu, 0 B mem",
             ]
         );
@@ -182,6 +267,68 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_ahead_has_a_line_with_what_is_compared() {
+        let ahead = |role: &str, under: &str, share, than| {
+            let (share, than) = (Share::new(share, 8), Share::new(than, 8));
+            let ahead = Ahead { framework: FrameworkId(4), role: role.into(), under: under.into(), share, than };
+            AheadView { name: "ci".into(), ahead }
+        };
+        let of_each = vec![
+            ahead("web/a/b", "", 1, 4),
+            ahead("eng/ops/x", "eng", 1, 4),
+            ahead("eng", "eng", 1, 4),
+            ahead("eng/batch", "eng/batch", 1, 3),
+            ahead("eng/batch", "eng/batch", 2, 2),
+        ];
+        let why = Why { ahead: of_each, rank: Some(8), ..why(Vec::new()) };
+
+        assert_eq!(
+            reasons(&why),
+            [
+                "framework-4 (\"ci\", role web/a/b) is ahead of it: web has 12.5 %, eng 50.0 %",
+                "framework-4 (\"ci\", role eng/ops/x) is ahead of it: eng/ops has 12.5 %, eng/batch 50.0 %",
+                "framework-4 (\"ci\", role eng) is ahead of it: whoever is in eng itself has 12.5 %, eng/batch 50.0 %",
+                "framework-4 (\"ci\", role eng/batch) is ahead of it: it has 12.5 %, this one 37.5 %",
+                "framework-4 (\"ci\", role eng/batch) is ahead of it: it and this one have 25.0 % each, and its turn is first",
+                "2 more are ahead of it",
+            ]
+        );
+    }
+
+    #[test]
+    fn agents_that_are_near_are_named_with_what_they_lack_and_how_many_more_there_are() {
+        let lacking = |id, lacks| Lacking { agent: AgentId(id), lacks };
+        let mem = Resources::new(MilliCpu::ZERO, Bytes::from_mib(64), Bytes::from_mib(1));
+        let near = vec![lacking(2, cpus(500)), lacking(9, mem)];
+        let large =
+            Hindrance { nearest: near, ..hindrance(Obstacle::TooLarge { largest: cpus(1500) }, Some(cpus(2000)), 4) };
+        let zone = Constraint { attribute: "zone".into(), test: Test::Equals("b".into()) };
+        let zone = Hindrance {
+            nearest: vec![lacking(3, Resources::default())],
+            ..hindrance(Obstacle::Constraint(zone), Some(cpus(1000)), 1)
+        };
+
+        assert_eq!(
+            reasons(&why(vec![large, zone])),
+            [
+                "for a task of 2.000 cpu, 0 B mem no agent is large enough:",
+                "  4 agents are too small, were nothing else there: the nearest has 1.500 cpu, 0 B mem [agent-2 lacks 0.500 \
+                 cpu; agent-9 lacks 64 MiB mem, 1 MiB disk; 2 more]",
+                "for a task of 1.000 cpu, 0 B mem the constraints leave no agent:",
+                "  1 agent: zone = b is not met [agent-3]",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_framework_asked_for_itself_says_since_when() {
+        let age = Some(Duration::from_secs(12));
+        let rest = Hindrance { age, ..hindrance(Obstacle::Suppressed, None, 0) };
+
+        assert_eq!(hindrance_in_words(&rest), "it asked for no offers, for 12 s now");
+    }
+
+    #[test]
     fn every_obstacle_is_a_sentence() {
         let limit = Ceiling { cpus: Some(MilliCpu::from_cores(2)), ..Ceiling::default() };
         let said = |obstacle, agents| hindrance_in_words(&hindrance(obstacle, None, agents));
@@ -195,8 +342,12 @@ mod tests {
             "1 agent: what is free is kept for what other roles are promised (1.500 cpu, 0 B mem)"
         );
         assert_eq!(
-            said(Obstacle::Offered { to: FrameworkId(4), age: Duration::from_secs(3) }, 2),
+            said(Obstacle::Offered { to: Some(FrameworkId(4)), age: Duration::from_secs(3) }, 2),
             "2 agents: what is free is offered to framework-4, which has not answered for 3 s"
+        );
+        assert_eq!(
+            said(Obstacle::Offered { to: None, age: Duration::from_secs(3) }, 1),
+            "1 agent: what is free is offered to somebody, which has not answered for 3 s"
         );
         assert_eq!(
             said(Obstacle::Refused { lasts: Duration::from_secs(300) }, 2),

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use haggle_core::access::{Roles, TokenId, TokenKind, TokenRecord};
-use haggle_core::allocator::{Hindrance, Obstacle};
+use haggle_core::allocator::{Ahead, Hindrance, Lacking, Obstacle};
 use haggle_core::cluster::{
-    AgentView, Announcement, Counts, Figures, FrameworkInfo, FrameworkView, Life, OfferView, PhaseView, RoleView,
-    Tally, TaskView, Why, WithdrawalView,
+    AgentView, AheadView, Announcement, Counts, Figures, FrameworkInfo, FrameworkView, Life, OfferView, PhaseView,
+    RoleView, Tally, TaskView, Why, WithdrawalView,
 };
 use haggle_core::resources::Share;
 use haggle_core::{
@@ -122,6 +122,9 @@ fn task(number: u64, name: &str, state: TaskState) -> TaskView {
 
 fn why(name: &str) -> Why {
     let obstacle = Obstacle::InUse { free: resources(250, 4096) };
+    let nearest = vec![Lacking { agent: AgentId(2), lacks: resources(250, 0) }];
+    let (share, than) = (Share::new(1, 8), Share::new(1, 4));
+    let ahead = Ahead { framework: FrameworkId(2), role: "web".into(), under: String::new(), share, than };
     Why {
         framework: FrameworkId(1),
         name: name.into(),
@@ -129,9 +132,10 @@ fn why(name: &str) -> Why {
         roles: vec!["eng/batch".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 0,
-        rank: Some(1),
+        rank: Some(2),
         ranked: 2,
-        hindrances: vec![Hindrance { obstacle, want: Some(resources(500, 64)), agents: 2 }],
+        ahead: vec![AheadView { name: name.into(), ahead }],
+        hindrances: vec![Hindrance { obstacle, want: Some(resources(500, 64)), agents: 2, nearest, age: None }],
     }
 }
 

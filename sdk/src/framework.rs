@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
 use haggle_core::{
-    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, OfferOperation, Placed, QueueUpdate, QueuedTasks,
-    TaskId, TaskSpec, UpdateId, Want,
+    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, OfferOperation, Placed, PlacedOperation, QueueUpdate,
+    QueuedTasks, TaskId, TaskSpec, UpdateId, Want,
 };
 use tokio::time::timeout;
 
@@ -154,8 +154,26 @@ impl Framework {
         tasks: impl IntoIterator<Item = Placed>,
         refuse: Duration,
     ) -> Result<(), SessionOver> {
-        let (offers, tasks) = (offers.into_iter().collect(), tasks.into_iter().collect());
-        self.say(FrameworkCommand::LaunchGroup { offers, tasks, refuse }).await
+        self.launch_group_with(offers, [], tasks, refuse).await
+    }
+
+    /// [`Self::launch_group`], and before anything is launched these operations, in this order, each on an agent of which an offer is
+    /// named, as with [`Self::accept_with`]. When one cannot be done, nothing is: none of them is carried out and no task is launched,
+    /// and each says so, an operation with an [`Event::OperationDropped`](crate::Event). More than [`OfferOperation::MAX`] end the
+    /// session.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn launch_group_with(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+        operations: impl IntoIterator<Item = PlacedOperation>,
+        tasks: impl IntoIterator<Item = Placed>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
+        let (offers, operations) = (offers.into_iter().collect(), operations.into_iter().collect());
+        let tasks = tasks.into_iter().collect();
+        self.say(FrameworkCommand::LaunchGroup { offers, operations, tasks, refuse }).await
     }
 
     /// Opens an allocation on offers, all of one agent: resources in which the tasks of a queue run, as many at once as fit, the

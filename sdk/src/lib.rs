@@ -200,10 +200,11 @@ pub mod simulation {
 pub use haggle_tls::{ArgumentError, Fingerprint, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
 
 pub use haggle_core::access::TokenId;
-pub use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
+pub use haggle_core::allocator::{Ahead, Hindrance, Lacking, Obstacle, Withheld};
 pub use haggle_core::cluster::{
-    Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, MaintenanceView,
-    OfferView, PhaseView, Question, ReservationView, TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
+    Acknowledgement, AgentView, AheadView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView,
+    MaintenanceView, OfferView, PhaseView, Question, ReservationView, TaskView, VolumeStanding, VolumeView, Why,
+    WithdrawalView,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::queue::Index;
@@ -211,9 +212,9 @@ pub use haggle_core::{
     AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
     Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Group, HttpHost, Input, InverseOffer, InverseOfferId,
     Limits, Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OfferOperation, Operation, OutputOverrun,
-    Placed, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing,
-    Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, TraceContext, Unavailability, UpdateId, Usage, Volume,
-    VolumeId, VolumeOperation, Want,
+    Placed, PlacedOperation, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved,
+    Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, TraceContext, Unavailability, UpdateId,
+    Usage, Volume, VolumeId, VolumeOperation, Want,
 };
 
 /// The span that this program runs in, where whoever started it has said so in `TRACEPARENT`, as W3C trace context has it. What cannot be read

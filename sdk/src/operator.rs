@@ -125,7 +125,24 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn tasks(&self, ended: bool) -> Result<Vec<TaskView>, CallError> {
-        self.list_tasks(v1::ListTasksRequest { ended, only: None }).await
+        self.list_tasks(v1::ListTasksRequest { ended, ..Default::default() }).await
+    }
+
+    /// Those of [`Self::tasks`] that have this name, as the tasks of one job have.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn tasks_named(&self, name: &str, ended: bool) -> Result<Vec<TaskView>, CallError> {
+        self.list_tasks(v1::ListTasksRequest { ended, name: name.to_owned(), ..Default::default() }).await
+    }
+
+    /// The tasks that were launched in one group, by the id of its first, those that have ended among them. Ended ones are forgotten
+    /// after a while.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn tasks_of_group(&self, group: TaskId) -> Result<Vec<TaskView>, CallError> {
+        self.list_tasks(v1::ListTasksRequest { ended: true, group: Some(group.into()), ..Default::default() }).await
     }
 
     /// One task, if the master knows it; ended ones are forgotten after a while.
@@ -133,7 +150,8 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn task(&self, task: TaskId) -> Result<Option<TaskView>, CallError> {
-        match self.list_tasks(v1::ListTasksRequest { ended: true, only: Some(task.into()) }).await {
+        match self.list_tasks(v1::ListTasksRequest { ended: true, only: Some(task.into()), ..Default::default() }).await
+        {
             Ok(tasks) => Ok(tasks.into_iter().next()),
             Err(CallError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -209,7 +227,10 @@ impl Client {
     }
 
     async fn list_tasks(&self, request: v1::ListTasksRequest) -> Result<Vec<TaskView>, CallError> {
-        let list = |channel| async move { operator(channel).list_tasks(request).await };
+        let list = |channel| {
+            let request = request.clone();
+            async move { operator(channel).list_tasks(request).await }
+        };
         self.list(list, |piece: v1::ListTasksResponse| piece.tasks).await
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::run::{assert_success, text};
+use crate::said::said;
 
 const ONE_CORE: AgentFlags = AgentFlags { cpus: "1", mem: "1GiB" };
 const TWO_CORES: AgentFlags = AgentFlags { cpus: "2", mem: "1GiB" };
@@ -117,6 +118,8 @@ async fn a_gang_lives_on_under_another_master_and_ends_when_one_fails() {
     assert_eq!(ids(&after), ids(&before));
     let listed = lines(&cluster.haggle(&["ps", "--json"]).await);
     assert!(listed.iter().all(|task| task["group"] == before[0].id.to_string()), "{listed:?}");
+    let told = said(&cluster, &["why", &after[1].id.to_string()]).await;
+    assert!(told.contains(&format!("its group {} has 2 tasks of framework-1: 2 RUNNING", before[0].id)), "{told}");
     let killed = cluster.haggle(&["kill", &after[1].id.to_string()]).await;
     assert_success(&killed);
 

@@ -17,6 +17,7 @@ mod executors;
 mod folders;
 mod frameworks;
 mod gangs;
+mod jobs;
 mod languages;
 #[cfg(unix)]
 mod mesos;

@@ -234,8 +234,9 @@ pub(crate) struct WeightArgs {
 
 /// Say why something waits: a task, a framework, a role, or a job by its name
 ///
-/// Of a task it says its state, and of one that does not run what its framework lacks; of a role, what each framework in it and
-/// below it lacks that waits. The reasons are the master's own, as its rules see things now, and each says on how many agents
+/// Of a task it says its state and that of its group, and of one that does not run what its framework lacks; of a role, what each
+/// framework in it and below it lacks that waits; of a job, how its tasks stand and what its framework lacks. Who is ahead by fair
+/// share is named, and some of the agents that lack something, where you may see them. The reasons are the master's own, as its rules see things now, and each says on how many agents
 /// it is in the way. A task that was never launched has no state at the master: ask for its framework (`haggle frameworks`).
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -243,11 +244,12 @@ Examples:
   haggle why task-3.7
   haggle why framework-3
   haggle why eng                           everybody in that role and below it who waits
+  haggle why primes                        a job: the tasks of that name, and who launched them
   haggle why 'haggle run primes'           a framework by its name
   haggle why eng --json | jq -r '.hindrances[].text'")]
 pub(crate) struct WhyArgs {
-    /// The id of a task or a framework, the path of a role, or the name of a framework
-    #[arg(value_name = "TASK|FRAMEWORK|ROLE|NAME", value_parser = values::whom, add = completions::whom())]
+    /// The id of a task or a framework, the path of a role, or the name of a job or a framework
+    #[arg(value_name = "TASK|FRAMEWORK|ROLE|JOB", value_parser = values::whom, add = completions::whom())]
     pub(crate) whom: Whom,
     #[command(flatten)]
     pub(crate) list: ListArgs,

@@ -52,6 +52,9 @@ pub(crate) type Verdict = Result<u8, CommandError>;
 /// Where a master is expected when none is named.
 pub(crate) const DEFAULT_MASTER: &str = "http://127.0.0.1:5050";
 
+/// Before the name of its tasks in the name of the framework that `haggle run` is.
+const FRAMEWORK_OF_RUN: &str = "haggle run ";
+
 /// A proxy carries what many connections say: one may be held up by another's work.
 const PROXY_THREADS: usize = 2;
 

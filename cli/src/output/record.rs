@@ -7,8 +7,8 @@ use crate::contexts::Context;
 use crate::output;
 
 pub(crate) use haggle_pages::record::{
-    AgentRecord, EventRecord, FrameworkRecord, MaintenanceRecord, OfferRecord, QuotaRecord, ResourcesRecord,
-    RoleRecord, StatusRecord, TaskRecord, TaskWhyRecord, VolumeRecord, WhyRecord, kind,
+    AgentRecord, EventRecord, FrameworkRecord, JobRecord, JobWhyRecord, MaintenanceRecord, OfferRecord, QuotaRecord,
+    ResourcesRecord, RoleRecord, StatusRecord, TaskRecord, TaskWhyRecord, VolumeRecord, WhyRecord, kind,
 };
 
 /// A role as the master told it.

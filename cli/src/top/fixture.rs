@@ -157,7 +157,8 @@ pub(super) fn looked() -> Looked {
         offers: 0,
         rank: Some(1),
         ranked: 2,
-        hindrances: vec![Hindrance { obstacle, want, agents: 2 }],
+        ahead: Vec::new(),
+        hindrances: vec![Hindrance { obstacle, want, agents: 2, nearest: Vec::new(), age: None }],
     };
     Looked { id: id(1, 2), view: Some(task(1, 2, "primes", TaskState::Staging)), why: Some(why) }
 }

@@ -61,7 +61,7 @@ fn a_command_line_that_cannot_be_read_is_refused() {
         ("weight eng", "required arguments were not provided: <N>"),
         ("weight eng 0", "not a whole number from 1 up"),
         ("weight eng 2 --default", "cannot be used with"),
-        ("why", "required arguments were not provided: <TASK|FRAMEWORK|ROLE|NAME>"),
+        ("why", "required arguments were not provided: <TASK|FRAMEWORK|ROLE|JOB>"),
         ("token create", "required arguments were not provided: --kind <KIND>"),
         ("token create --kind owner", "invalid value 'owner' for '--kind <KIND>'"),
         ("token create --kind framework --role a//b", "is neither a role, like a/b"),

@@ -24,17 +24,22 @@
 //! | `seat` | a framework in one of its roles: whoever competes |
 //! | `members`, `ledger` | agents and frameworks come, go, hold and free |
 //! | `subscriptions` | in which roles frameworks are, and what they want there |
-//! | `why`, `standing` | what an operator sees of it |
+//! | `why` | why somebody is offered nothing, and since when |
+//! | `lack` | what agents lack of what somebody wants, the nearest first |
+//! | `ahead` | who is served before somebody, and by how much |
+//! | `standing` | what an operator sees of roles and of the whole |
 //!
 //! Mesos's allocator looks at every agent and every framework once a second. This one has no cycle: [`Allocator::allocate`]
 //! looks at what changed since it last ran, and at nothing else.
 
+mod ahead;
 mod backlog;
 mod contest;
 mod demand;
 mod filters;
 mod gang;
 mod heldback;
+mod lack;
 mod ledger;
 mod members;
 mod patience;
@@ -68,12 +73,14 @@ use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
 
+pub use ahead::Ahead;
+pub use lack::Lacking;
 pub use ledger::Withheld;
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
 pub use standing::{RoleStanding, Standing};
 pub use volumes::HeldVolume;
-pub use why::{Hindrance, Obstacle, Waits};
+pub use why::{Hindrance, Obstacle, Sight, Waits};
 
 use backlog::Backlog;
 use demand::{Demand, Urgency};
@@ -90,6 +97,7 @@ use slots::{Rooms, Slots};
 use tree::Tree;
 use turn::{Next, Turn};
 use verdict::Take;
+use why::Rest;
 use worth::is_worth_offering;
 
 /// With more frameworks than these that want to be asked about all idle agents, everybody is: that is found out sooner than who
@@ -160,6 +168,8 @@ struct Member {
     promises: BTreeSet<OfferId>,
     /// Since when it has wanted something that it is not offered.
     waits_since: Option<Now>,
+    /// Why it is to have no offers and has none, and since when.
+    rests: Option<(Rest, Now)>,
     /// How it stands in [`Allocator::blind`] and [`Allocator::sparing`].
     counts_as_blind: bool,
     spares: Option<u64>,
@@ -470,16 +480,6 @@ impl Allocator {
             let place = (is_blind || is_hungry).then_some((share, known.account.grants));
             self.tree.set_eager(id, &mut known.place, place);
             self.unnoted.insert(id);
-        }
-    }
-
-    /// Notes since when whoever wants something waits for it.
-    fn note_waits(&mut self, now: Now) {
-        while let Some(id) = self.unnoted.pop_first() {
-            let is_hungry = self.hungry.contains(&id);
-            let Some(known) = self.members.get_mut(&id) else { continue };
-            let waits = is_hungry || (known.counts_as_blind && known.promises.is_empty());
-            known.waits_since = waits.then(|| known.waits_since.unwrap_or(now));
         }
     }
 }

@@ -68,14 +68,19 @@ impl Allocator {
         self.tree.find(role).map_or(0, |id| self.tree.role(id).parts_below)
     }
 
-    /// The limit of a role, or of one above it, that keeps so much more from being reserved for it, which counts towards that role
-    /// above `within` already. Offers could give way.
-    pub fn limit_on_reserving(&self, role: &str, within: Option<&str>, more: &Resources) -> Option<(&str, &Ceiling)> {
+    /// The limit of a role, or of one above it, that keeps as much from being reserved for it as there would be `more` in each: what counts
+    /// towards the role above, `within`, does so already. Offers could give way.
+    pub fn limit_on_reserving(
+        &self,
+        role: &str,
+        within: Option<&str>,
+        more: impl Fn(&str) -> Resources,
+    ) -> Option<(&str, &Ceiling)> {
         let mut path = Some(role).filter(|_| within != Some(role));
         while let Some(at) = path {
             if let Some(id) = self.tree.find(at)
                 && let Some(quota) = &self.tree.role(id).quota
-                && !quota.limit.leaves(&self.consumed_without_offers(id), more)
+                && !quota.limit.leaves(&self.consumed_without_offers(id), &more(at))
             {
                 return Some((&self.tree.role(id).path, &quota.limit));
             }

@@ -171,6 +171,7 @@ impl Member {
             patience: Patience::default(),
             promises: BTreeSet::new(),
             waits_since: None,
+            rests: None,
             counts_as_blind: false,
             spares: None,
         }

@@ -1,18 +1,20 @@
-//! Why somebody is offered nothing.
+//! Why somebody is offered nothing, and since when.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem::discriminant;
 use core::time::Duration;
 
+use super::ahead::{Ahead, Rank};
 use super::demand::{Gang, Urgency};
 use super::gang::{Asking, Unmet};
+use super::lack::{Lacking, Nearest};
 use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::{Case, Passed, Stage};
 use super::{Allocator, Member, Promise, Withheld};
 use crate::demand::{Constraint, Want};
-use crate::id::{FrameworkId, VolumeId};
+use crate::id::{AgentId, FrameworkId, VolumeId};
 use crate::quantity::MilliCpu;
 use crate::quota::Ceiling;
 use crate::resources::Resources;
@@ -20,6 +22,28 @@ use crate::time::Now;
 
 /// Wants of one framework that are looked at: those after these will have their turn.
 const WANTS: usize = 8;
+
+/// What may be named to whoever asks: others are counted, and their names are not said.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// Whether a framework in one of its roles may.
+    pub framework: &'a dyn Fn(FrameworkId, &str) -> bool,
+    /// Whether an agent may.
+    pub agent: &'a dyn Fn(AgentId) -> bool,
+}
+
+impl Sight<'_> {
+    /// Of whoever sees everything.
+    pub const ALL: Self = Self { framework: &|_, _| true, agent: &|_| true };
+}
+
+/// Why a framework is to have no offers in a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    NotConnected,
+    Suppressed,
+    WantsNothing,
+}
 
 /// What a framework waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +56,8 @@ pub struct Waits {
     pub rank: Option<usize>,
     /// How many stand there.
     pub ranked: usize,
+    /// The first of those that stand before it, while it waits: as many as are named, of those that may be.
+    pub ahead: Vec<Ahead>,
     /// What is in its way, what concerns most agents first.
     pub hindrances: Vec<Hindrance>,
 }
@@ -45,6 +71,10 @@ pub struct Hindrance {
     pub want: Option<Resources>,
     /// On how many agents; 0 when it is no matter of agents.
     pub agents: usize,
+    /// The first of these agents, of those that may be named: the ones that lack least come first.
+    pub nearest: Vec<Lacking>,
+    /// For how long it has been in the way, where it is the framework itself that asked for nothing.
+    pub age: Option<Duration>,
 }
 
 /// What can be in the way of an offer.
@@ -102,8 +132,8 @@ pub enum Obstacle {
     },
     /// The agents' free resources are in offers that wait for an answer.
     Offered {
-        /// To whom the oldest of these offers was made.
-        to: FrameworkId,
+        /// To whom the oldest of these offers was made, if that may be named.
+        to: Option<FrameworkId>,
         /// For how long it has been open.
         age: Duration,
     },
@@ -122,75 +152,104 @@ pub enum Obstacle {
 }
 
 impl Allocator {
-    /// Why a framework is not offered what it wants in one of its roles, by the same verdicts that decide on it. `None` when
-    /// it is not in that role.
-    pub fn why(&self, framework: FrameworkId, role: &str, now: Now) -> Option<Waits> {
+    /// Why a framework is not offered what it wants in one of its roles, by the same verdicts that decide on it, told to somebody who
+    /// sees so much. `None` when it is not in that role.
+    pub fn why(&self, framework: FrameworkId, role: &str, now: Now, sight: &Sight<'_>) -> Option<Waits> {
         let id = self.subscribed(framework, Some(role)).first().copied()?;
         let known = self.members.get(&id)?;
-        let (mut rank, mut ranked) = (None, 0);
-        self.tree.ask(ROOT, &mut |other| {
-            ranked += 1;
-            rank = rank.or((other == id).then_some(ranked));
-            None::<()>
-        });
-        let offers = known.promises.len();
-        Some(Waits { since: known.waits_since, offers, rank, ranked, hindrances: self.hindrances(id, known, now) })
+        let Rank { rank, ranked, ahead } = self.rank_of(id, known, sight);
+        let (since, offers) = (known.waits_since, known.promises.len());
+        Some(Waits { since, offers, rank, ranked, ahead, hindrances: self.hindrances(id, known, now, sight) })
     }
 
-    fn hindrances(&self, id: Seat, known: &Member, now: Now) -> Vec<Hindrance> {
-        let of_itself = |obstacle| Vec::from([Hindrance { obstacle, want: None, agents: 0 }]);
-        if !known.active {
-            return of_itself(Obstacle::NotConnected);
+    /// Notes since when whoever wants something waits for it, and since when the others do not.
+    pub(super) fn note_waits(&mut self, now: Now) {
+        while let Some(id) = self.unnoted.pop_first() {
+            let is_hungry = self.hungry.contains(&id);
+            let Some(known) = self.members.get_mut(&id) else { continue };
+            let waits = is_hungry || (known.counts_as_blind && known.promises.is_empty());
+            known.waits_since = waits.then(|| known.waits_since.unwrap_or(now));
+            let before = known.rests;
+            known.rests = known.rest(waits).map(|rest| match before {
+                Some((same, since)) if same == rest => (rest, since),
+                _ => (rest, now),
+            });
         }
-        if known.suppressed {
-            return of_itself(Obstacle::Suppressed);
+    }
+
+    fn hindrances(&self, id: Seat, known: &Member, now: Now, sight: &Sight<'_>) -> Vec<Hindrance> {
+        let of_itself = |obstacle, age| Vec::from([Hindrance { age, ..Hindrance::new(obstacle, None, 0) }]);
+        if let Some((rest, since)) = known.rests {
+            let obstacle = match rest {
+                Rest::NotConnected => Obstacle::NotConnected,
+                Rest::Suppressed => Obstacle::Suppressed,
+                Rest::WantsNothing => Obstacle::WantsNothing,
+            };
+            return of_itself(obstacle, Some(now.since(since)));
         }
         if known.waits_since.is_none() {
-            // Whoever has offers has nothing in its way.
-            let wants_nothing = known.promises.is_empty();
-            return if wants_nothing { of_itself(Obstacle::WantsNothing) } else { Vec::new() };
+            return Vec::new();
         }
         if !self.agents.values().any(|holding| holding.active || holding.withheld.is_some()) {
-            return of_itself(Obstacle::NoAgent);
+            return of_itself(Obstacle::NoAgent, None);
         }
-        let mut hindrances = Vec::new();
+        let mut found = Found { hindrances: Vec::new(), sight };
         match &known.demand {
-            None => self.hinders(id, known, None, now, &mut hindrances),
+            None => self.hinders(id, known, None, now, &mut found),
             Some(demand) => {
                 for (_, want, _) in demand.open(Urgency::Waiting).take(WANTS) {
-                    self.hinders(id, known, Some(want), now, &mut hindrances);
+                    self.hinders(id, known, Some(want), now, &mut found);
                 }
                 for gang in demand.gangs().take(WANTS) {
-                    self.hinders_gang(id, known, &gang, now, &mut hindrances);
+                    self.hinders_gang(id, known, &gang, now, &mut found);
                 }
             }
         }
+        let told = |(hindrance, nearest): (_, Nearest)| Hindrance { nearest: nearest.into_agents(), ..hindrance };
+        let mut hindrances: Vec<Hindrance> = found.hindrances.into_iter().map(told).collect();
         let is_of_gang = |hindrance: &Hindrance| matches!(hindrance.obstacle, Obstacle::Gang { .. });
         hindrances.sort_by_key(|hindrance| core::cmp::Reverse((is_of_gang(hindrance), hindrance.agents)));
         hindrances
     }
 
     /// What is in the way of one want, over all agents.
-    fn hinders(&self, id: Seat, known: &Member, want: Option<&Want>, now: Now, hindrances: &mut Vec<Hindrance>) {
+    fn hinders(&self, id: Seat, known: &Member, want: Option<&Want>, now: Now, found: &mut Found<'_>) {
         for (&agent, holding) in self.agents.iter().filter(|(_, holding)| holding.active) {
             let free = holding.free();
             let case = Case { seat: id, member: known, agent, holding, free: &free, now };
-            let Some(obstacle) = self.obstacle(&case, want) else { continue };
-            note(hindrances, obstacle, want);
+            let Some(passed) = self.passed(&case, want) else { continue };
+            if let (Passed::Constraint(_), Some(want)) = (passed, want) {
+                // Each of them is in the way by itself.
+                for unmet in want.unmet(holding.info.traits()) {
+                    self.note(&case, Obstacle::Constraint(unmet.clone()), Some(want), found);
+                }
+            } else if let Some(obstacle) =
+                self.in_words(passed, now, || Some(self.too_little(&case, want, found.sight)))
+            {
+                self.note(&case, obstacle, want, found);
+            }
         }
         // One that would not be offered either way is not in the way.
         let withheld = self.agents.iter().filter_map(|(&agent, holding)| Some((agent, holding, holding.withheld?)));
         for (agent, holding, withheld) in withheld.filter(|(_, holding, _)| !holding.active) {
             let free = holding.all();
             let case = Case { seat: id, member: known, agent, holding, free: &free, now };
-            if self.obstacle(&case, want).is_none() {
-                note(hindrances, Obstacle::Withheld(withheld), want);
+            if self.passed(&case, want).is_none() {
+                self.note(&case, Obstacle::Withheld(withheld), want, found);
             }
         }
     }
 
+    /// Counts one more agent on which something is in the way.
+    fn note(&self, case: &Case<'_>, obstacle: Obstacle, want: Option<&Want>, found: &mut Found<'_>) {
+        let needed = self.needed(case, want);
+        let lacks = self.lacks(case, &obstacle, &needed);
+        let may_name = found.sight.agent;
+        found.add(obstacle, want).add(case.agent, lacks, &needed, || may_name(case.agent));
+    }
+
     /// What is in the way of a gang as a whole, and where one of its tasks would not run.
-    fn hinders_gang(&self, id: Seat, known: &Member, gang: &Gang<'_>, now: Now, hindrances: &mut Vec<Hindrance>) {
+    fn hinders_gang(&self, id: Seat, known: &Member, gang: &Gang<'_>, now: Now, found: &mut Found<'_>) {
         let asking = Asking { seat: id, member: known, now };
         let rooms = self.rooms_for(asking, None);
         let want = (gang.wants.len() == 1).then(|| gang.wants[0].1.resources.clone());
@@ -203,18 +262,18 @@ impl Allocator {
             Err(Unmet::Room(fit)) => Some(Obstacle::Gang { tasks: gang.tasks(), fit }),
             Err(Unmet::Bound(passed)) => self.in_words(passed, now, || None),
         };
-        hindrances.extend(obstacle.map(|obstacle| Hindrance { obstacle, want, agents: 0 }));
+        found.hindrances.extend(obstacle.map(|obstacle| (Hindrance::new(obstacle, want, 0), Nearest::default())));
         for (_, want, _) in gang.wants.iter().take(WANTS) {
-            self.hinders(id, known, Some(want), now, hindrances);
+            self.hinders(id, known, Some(want), now, found);
         }
     }
 
-    fn obstacle(&self, case: &Case<'_>, want: Option<&Want>) -> Option<Obstacle> {
-        let passed = match want {
+    /// What the rules say of one agent: `None` when nothing is in the way there.
+    fn passed<'a>(&self, case: &Case<'a>, want: Option<&'a Want>) -> Option<Passed<'a>> {
+        match want {
             Some(want) => self.one_task(case, want, &self.room_in(case, Stage::FairShare)).err(),
             None => self.verdict(case, Stage::FairShare, 1).err(),
-        };
-        self.in_words(passed?, case.now, || Some(self.too_little(case, want)))
+        }
     }
 
     fn in_words(
@@ -240,7 +299,7 @@ impl Allocator {
     }
 
     /// Whether tasks or offers are in the way, or the agent is too small.
-    fn too_little(&self, case: &Case<'_>, want: Option<&Want>) -> Obstacle {
+    fn too_little(&self, case: &Case<'_>, want: Option<&Want>, sight: &Sight<'_>) -> Obstacle {
         let is_enough = |room: &Resources| match want {
             Some(want) => room.contains(&want.resources),
             None => self.is_enough_for(case.seat.role, room),
@@ -271,7 +330,10 @@ impl Allocator {
             oldest = oldest.or(Some(promise));
         }
         match oldest.filter(|_| is_enough(&case.holding.usable(&room, role).resources)) {
-            Some(oldest) => Obstacle::Offered { to: oldest.framework, age: case.now.since(oldest.since) },
+            Some(Promise { framework, role, since, .. }) => {
+                let to = Some(*framework).filter(|to| (sight.framework)(*to, role));
+                Obstacle::Offered { to, age: case.now.since(*since) }
+            }
             None => Obstacle::InUse { free: self.usable(case).resources.clone() },
         }
     }
@@ -307,15 +369,49 @@ impl Obstacle {
     }
 }
 
-/// Counts one more agent on which something is in the way.
-fn note(hindrances: &mut Vec<Hindrance>, obstacle: Obstacle, want: Option<&Want>) {
-    let resources = want.map(|want| want.resources.clone());
-    match hindrances.iter_mut().find(|other| other.want == resources && other.obstacle.is_like(&obstacle)) {
-        Some(other) => {
-            other.agents += 1;
-            other.obstacle.add(obstacle);
+/// What was found to be in the way, told to somebody.
+struct Found<'a> {
+    hindrances: Vec<(Hindrance, Nearest)>,
+    sight: &'a Sight<'a>,
+}
+
+impl Found<'_> {
+    /// One more agent on which this is in the way.
+    fn add(&mut self, obstacle: Obstacle, want: Option<&Want>) -> &mut Nearest {
+        let resources = want.map(|want| &want.resources);
+        let is_like =
+            |(other, _): &(Hindrance, Nearest)| other.want.as_ref() == resources && other.obstacle.is_like(&obstacle);
+        let at = match self.hindrances.iter().position(is_like) {
+            Some(at) => {
+                let (like, _) = &mut self.hindrances[at];
+                like.agents += 1;
+                like.obstacle.add(obstacle);
+                at
+            }
+            None => {
+                self.hindrances.push((Hindrance::new(obstacle, resources.cloned(), 1), Nearest::default()));
+                self.hindrances.len() - 1
+            }
+        };
+        &mut self.hindrances[at].1
+    }
+}
+
+impl Hindrance {
+    fn new(obstacle: Obstacle, want: Option<Resources>, agents: usize) -> Self {
+        Self { obstacle, want, agents, nearest: Vec::new(), age: None }
+    }
+}
+
+impl Member {
+    /// Why the framework is to have no offers in the role, when it does not wait.
+    fn rest(&self, waits: bool) -> Option<Rest> {
+        match (self.active, self.suppressed) {
+            (false, _) => Some(Rest::NotConnected),
+            (true, true) => Some(Rest::Suppressed),
+            // Whoever has offers has nothing in its way.
+            (true, false) => (!waits && self.promises.is_empty()).then_some(Rest::WantsNothing),
         }
-        None => hindrances.push(Hindrance { obstacle, want: resources, agents: 1 }),
     }
 }
 

@@ -26,6 +26,12 @@ impl Allocator {
         }
     }
 
+    /// What makes an offer to a framework in this role for certain.
+    pub(super) fn least_needed(&self, role: RoleId) -> Resources {
+        let (cpus, mem) = LEAST;
+        self.least_of(role).cloned().unwrap_or_else(|| Resources::new(cpus, mem, Bytes::ZERO))
+    }
+
     /// Whether this much may make an offer to some framework that has not said what it wants.
     pub(super) fn is_enough_for_some(&self, free: &Resources) -> bool {
         is_worth_offering(free) || self.tree.minima > 0 && !free.is_empty()

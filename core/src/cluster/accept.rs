@@ -2,19 +2,19 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::not_launched::{BadOffers, Limited, NotLaunched};
+use super::offers;
+use super::operations::{Plan, drop_operation, for_others};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
 use super::view::Life;
-use super::volumes::{self, InHand};
-use super::{offers, reserve};
 use crate::access::Verb;
 use crate::allocator::Promise;
 use crate::grants::Grants;
@@ -23,7 +23,7 @@ use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId, Volu
 use crate::offer::OfferOperation;
 use crate::planted::{self, Bug};
 use crate::queue::AllocationSpec;
-use crate::reservation::{Operation, Portion};
+use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::task::{Source, TaskSpec, TaskState, TaskStatus};
 use crate::time::Now;
@@ -58,7 +58,7 @@ pub(super) fn accept(
         Ok(taken) => taken,
         Err(bad) => {
             for operation in operations {
-                drop_operation(session, operation, bad.to_string(), out);
+                drop_operation(session, operation, &bad.to_string(), out);
             }
             for task in tasks {
                 report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out);
@@ -67,8 +67,16 @@ pub(super) fn accept(
         }
     };
     if !operations.is_empty() {
-        operate(state, session, framework, operations, &mut taken, out)?;
-        give_back_to_others(state, framework, &mut taken);
+        let Taken { agent, role, left } = &mut taken;
+        let mut plan = Plan::new(state, session, framework, role)?;
+        for operation in operations {
+            if let Err(why) = plan.add(state, *agent, &operation, left) {
+                drop_operation(session, operation, &why.to_string(), out);
+            }
+        }
+        plan.carry_out(state, out);
+        let others = for_others(role, left);
+        state.allocator.free(framework, role, *agent, &others);
     }
     let mut has = tasks_of_principal(state, framework);
     let (mut launched, mut at_limit) = (Vec::new(), None);
@@ -183,57 +191,6 @@ fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId])
         left.give(&portion);
     }
     Ok(Taken { agent, role, left })
-}
-
-/// Carries out what a framework wants done to what it was offered, one after the other.
-fn operate(
-    state: &mut State,
-    session: SessionId,
-    framework: FrameworkId,
-    operations: Vec<OfferOperation>,
-    taken: &mut Taken,
-    out: &mut Vec<Effect>,
-) -> Result<(), Refusal> {
-    let Taken { agent, role, left } = taken;
-    let mut any = false;
-    for operation in operations {
-        let who = state.sessions.principal(session)?.clone();
-        let done = match &operation {
-            OfferOperation::Reservation(operation) => {
-                let verb = match operation {
-                    Operation::Reserve { .. } => Verb::ReserveOffered,
-                    Operation::Unreserve { .. } => Verb::UnreserveOffered,
-                };
-                match who.may_use(verb, operation.role()) {
-                    true => reserve::by_framework(state, *agent, role, operation, left, out),
-                    false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
-                }
-            }
-            OfferOperation::Volume(operation) => {
-                let in_hand = InHand { framework, role, agent: *agent, left };
-                volumes::by_framework(state, &who, in_hand, operation, out)
-            }
-        };
-        match done {
-            Ok(()) => any = true,
-            Err(why) => drop_operation(session, operation, why.to_string(), out),
-        }
-    }
-    if any {
-        reserve::remember(state, *agent, out);
-    }
-    Ok(())
-}
-
-/// What is reserved for a role below that of the offers now is not for the tasks launched on them.
-fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Taken) {
-    let Taken { agent, role, left } = taken;
-    let own = left.usable(role).into_owned();
-    let mut others = core::mem::replace(left, own);
-    others.take_up_to(left);
-    if !others.is_empty() {
-        state.allocator.free(framework, role, *agent, &others);
-    }
 }
 
 pub(super) fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
@@ -428,11 +385,6 @@ pub(super) fn launch(
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
     out.push(Effect::ToAgent(session, order));
     out.push(Effect::Announce(Announcement::Task(status)));
-}
-
-/// Tells the framework of something that is not done.
-fn drop_operation(session: SessionId, operation: OfferOperation, why: String, out: &mut Vec<Effect>) {
-    out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
 }
 
 pub(super) fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {

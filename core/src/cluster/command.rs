@@ -11,7 +11,7 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
-use crate::group::{Group, Placed};
+use crate::group::{Group, Placed, PlacedOperation};
 use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
     TaskId, UpdateId, VolumeId,
@@ -298,12 +298,14 @@ pub enum FrameworkCommand {
         /// For how long the rest of this agent need not be offered again.
         refuse: Duration,
     },
-    /// Launches a group of tasks on offers of one or of several agents, for one role: all of them, or none when something speaks against one. What is
-    /// left over is declined with the filter `refuse`. From then on they live and die together: when one comes to any end but
+    /// Launches a group of tasks on offers of one or of several agents, for one role, with operations before: all of it, or nothing when something
+    /// speaks against one part. What is left over is declined with the filter `refuse`. From then on the tasks live and die together: when one comes to any end but
     /// `FINISHED`, or its agent is silent for too long, the others are ended, with [`Reason::TaskGroup`](crate::Reason).
     LaunchGroup {
         /// For one role.
         offers: Vec<OfferId>,
+        /// What to do with what is offered, in this order, before anything is launched. At most [`OfferOperation::MAX`].
+        operations: Vec<PlacedOperation>,
         /// [`Group::SIZE_MAX`] at most. Their ids are of this framework and new.
         tasks: Vec<Placed>,
         /// For how long the rest of these agents need not be offered again.

@@ -1,8 +1,11 @@
 //! The cluster in a few numbers, as metrics have them.
 
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+
 use super::Cluster;
 use super::state::{Link, Presence};
-use crate::quantity::MilliCpu;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 
 /// How many there are of each kind, and how much there is in all.
@@ -66,5 +69,21 @@ impl Cluster {
             } += 1;
         }
         figures
+    }
+
+    /// How many volumes each role has, with all roles below it, and how much room they take: of those that have some. Takes time in
+    /// proportion to the agents and their volumes.
+    pub fn volumes_of_roles(&self) -> BTreeMap<String, (usize, Bytes)> {
+        let mut sums: BTreeMap<&str, (usize, Bytes)> = BTreeMap::new();
+        for volume in self.state.agents.values().flat_map(|agent| agent.volumes.known.values()) {
+            let mut path = Some(volume.role());
+            while let Some(role) = path {
+                let (count, room) = sums.entry(role).or_default();
+                *count += 1;
+                *room = room.saturating_add(volume.size);
+                path = role.rsplit_once('/').map(|(above, _)| above);
+            }
+        }
+        sums.into_iter().map(|(role, sum)| (role.to_string(), sum)).collect()
     }
 }

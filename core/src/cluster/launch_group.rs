@@ -1,6 +1,7 @@
-//! Launching a group of tasks on offers of one or of several agents: all of them or none.
+//! Launching a group of tasks on offers of one or of several agents, with what is to be done there before: all of it or nothing.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,12 +14,14 @@ use super::accept::{
 use super::effect::{AgentOrder, Effect};
 use super::not_launched::{BadOffers, NotLaunched};
 use super::offers;
+use super::operations::{Plan, drop_operation, for_others};
 use super::refusal::Refusal;
 use super::state::State;
 use super::tally::OfferEnd;
 use crate::access::Verb;
-use crate::group::{Group, Placed};
+use crate::group::{Group, Placed, PlacedOperation};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, VolumeId};
+use crate::offer::OfferOperation;
 use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
@@ -36,45 +39,68 @@ struct OnAgent {
     left: Portion,
 }
 
+/// What is to be done with offers, as a whole or not at all.
+pub(super) struct Accepted {
+    /// First these, on the agents that are named with them.
+    pub(super) operations: Vec<PlacedOperation>,
+    pub(super) tasks: Vec<Placed>,
+    /// For how long the rest need not be offered again.
+    pub(super) refuse: Duration,
+}
+
+/// Why nothing of it is done.
+enum Cause {
+    Offers(BadOffers),
+    /// The operation in this place cannot be done.
+    Operation(usize, Refusal),
+    Task(TaskId, NotLaunched),
+}
+
 pub(super) fn launch_group(
     state: &mut State,
     now: Now,
     session: SessionId,
     offers: &[OfferId],
-    tasks: Vec<Placed>,
-    refuse: Duration,
+    Accepted { operations, tasks, refuse }: Accepted,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Launch)?;
+    if operations.len() > OfferOperation::MAX {
+        return Err(Refusal::TooManyOperations(operations.len()));
+    }
     let promised = match promised(state, now, framework, offers) {
         Ok(promised) => promised,
         Err(bad) => {
             let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
             let own: BTreeSet<OfferId> = offers.iter().copied().filter(own).collect();
             offers::give_back(state, own, OfferEnd::Accepted);
-            for Placed { task, .. } in tasks {
-                report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out);
-            }
+            tell(state, session, operations, tasks, &Cause::Offers(bad), out);
             return Ok(());
         }
     };
-    let placed = place(state, framework, &tasks, promised.clone());
+    let mut plan = Plan::new(state, session, framework, &promised.role)?;
     for &id in offers {
         offers::close(state, id, OfferEnd::Accepted);
     }
+    let mut left = promised.clone();
+    let placed = plan_all(state, &mut plan, &operations, &mut left)
+        .and_then(|others| Ok((others, place(state, framework, &tasks, &mut left)?)));
     let (left, at_limit) = match placed {
-        Ok((portions, left)) => {
-            carry_out(state, now, framework, &promised.role, tasks.into_iter().zip(portions), out);
+        Ok((others, portions)) => {
+            plan.carry_out(state, out);
+            for (agent, others) in others {
+                state.allocator.free(framework, &left.role, agent, &others);
+            }
+            carry_out(state, now, framework, &left.role, tasks.into_iter().zip(portions), out);
             (left, None)
         }
-        Err((cause, why)) => {
-            for Placed { task, .. } in tasks {
-                match task.id == cause {
-                    true => refuse_one(state, session, task.id, &why, out),
-                    false => report(state, session, task.id, &NotLaunched::Group(task.id, why.to_string()), out),
-                }
-            }
-            (promised, why.limits())
+        Err(cause) => {
+            tell(state, session, operations, tasks, &cause, out);
+            let at_limit = match cause {
+                Cause::Task(_, why) => why.limits(),
+                Cause::Offers(_) | Cause::Operation(..) => None,
+            };
+            (promised, at_limit)
         }
     };
     for (agent, OnAgent { left: rest_of_it, .. }) in left.agents {
@@ -85,6 +111,59 @@ pub(super) fn launch_group(
         }
     }
     Ok(())
+}
+
+/// Tells the framework that nothing of it is done: of what was the cause why, and of the rest that it was that.
+fn tell(
+    state: &mut State,
+    session: SessionId,
+    operations: Vec<PlacedOperation>,
+    tasks: Vec<Placed>,
+    cause: &Cause,
+    out: &mut Vec<Effect>,
+) {
+    let why = match cause {
+        Cause::Offers(bad) => bad.to_string(),
+        Cause::Operation(_, why) => why.to_string(),
+        Cause::Task(_, why) => why.to_string(),
+    };
+    for (at, PlacedOperation { operation, .. }) in operations.into_iter().enumerate() {
+        match cause {
+            Cause::Operation(cause, _) if *cause == at => drop_operation(session, operation, &why, out),
+            Cause::Offers(_) => drop_operation(session, operation, &why, out),
+            _ => drop_operation(session, operation, &format!("it is not done, as all of it is or none: {why}"), out),
+        }
+    }
+    for Placed { task, .. } in tasks {
+        match cause {
+            Cause::Offers(bad) => report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out),
+            Cause::Task(cause, not_launched) if *cause == task.id => {
+                refuse_one(state, session, task.id, not_launched, out);
+            }
+            _ => report(state, session, task.id, &NotLaunched::Group(task.id, why.clone()), out),
+        }
+    }
+}
+
+/// Plans all operations, and takes out of what is left what is for others then: of which agents how much that is.
+fn plan_all(
+    state: &State,
+    plan: &mut Plan,
+    operations: &[PlacedOperation],
+    left: &mut Promised,
+) -> Result<BTreeMap<AgentId, Portion>, Cause> {
+    let mut others = BTreeMap::new();
+    for (at, PlacedOperation { agent, operation }) in operations.iter().enumerate() {
+        let on_agent = left.agents.get_mut(agent).ok_or(Cause::Operation(at, Refusal::NoOfferOf(*agent)))?;
+        plan.add(state, *agent, operation, &mut on_agent.left).map_err(|why| Cause::Operation(at, why))?;
+        others.insert(*agent, Portion::default());
+    }
+    for (agent, others) in &mut others {
+        if let Some(on_agent) = left.agents.get_mut(agent) {
+            *others = for_others(&left.role, &mut on_agent.left);
+        }
+    }
+    Ok(others)
 }
 
 /// What these offers promise, all of which are open, the framework's, and for one role. Nothing is changed yet.
@@ -106,19 +185,14 @@ fn promised(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId])
     Ok(Promised { role: Arc::clone(role), agents })
 }
 
-/// What each task is given, and what is left then; or the first that cannot be launched, and why.
-fn place(
-    state: &State,
-    framework: FrameworkId,
-    tasks: &[Placed],
-    mut left: Promised,
-) -> Result<(Vec<Portion>, Promised), (TaskId, NotLaunched)> {
+/// What each task is given, which is left no more; or the first that cannot be launched, and why.
+fn place(state: &State, framework: FrameworkId, tasks: &[Placed], left: &mut Promised) -> Result<Vec<Portion>, Cause> {
     let has = tasks_of_principal(state, framework);
     if let Some(Placed { task, .. }) = tasks.first() {
         if tasks.len() > Group::SIZE_MAX {
-            return Err((task.id, NotLaunched::GroupTooLarge(task.id, tasks.len())));
+            return Err(Cause::Task(task.id, NotLaunched::GroupTooLarge(task.id, tasks.len())));
         }
-        check_limits(state, framework, task.id, tasks.len(), has).map_err(|why| (task.id, why))?;
+        check_limits(state, framework, task.id, tasks.len(), has).map_err(|why| Cause::Task(task.id, why))?;
     }
     let mut seen = BTreeSet::new();
     let mut portions = Vec::with_capacity(tasks.len());
@@ -133,9 +207,9 @@ fn place(
             let wants = (&task.resources, &task.grants);
             fit(state, framework, id, wants, &on_agent.offers, has, &mut on_agent.left)
         };
-        portions.push(place_one().map_err(|why| (id, why))?);
+        portions.push(place_one().map_err(|why| Cause::Task(id, why))?);
     }
-    Ok((portions, left))
+    Ok(portions)
 }
 
 fn carry_out(

@@ -22,6 +22,7 @@ mod launch_group;
 mod maintenance;
 mod not_launched;
 mod offers;
+mod operations;
 mod operator;
 mod principals;
 mod queued;
@@ -45,6 +46,7 @@ mod updates;
 mod view;
 mod views;
 mod volumes;
+mod why;
 mod withdrawal;
 
 use alloc::vec::Vec;
@@ -63,8 +65,8 @@ pub use rhythm::{answers_each, heartbeat_every};
 pub use tally::{OfferEnd, Processor, Tally};
 pub use task_views::{TaskCursor, TaskGlance};
 pub use view::{
-    AgentView, Counts, FrameworkView, Life, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView,
-    RoleView, TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
+    AgentView, AheadView, Counts, FrameworkView, Life, MaintenanceView, OfferView, PhaseView, PrincipalView,
+    ReservationView, RoleView, TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 pub use views::Page;
 
@@ -226,8 +228,9 @@ fn framework_says(
             let accepted = accept::Accepted { operations, tasks, refuse };
             accept::accept(state, now, session, &offers, accepted, out)
         }
-        FrameworkCommand::LaunchGroup { offers, tasks, refuse } => {
-            launch_group::launch_group(state, now, session, &offers, tasks, refuse, out)
+        FrameworkCommand::LaunchGroup { offers, operations, tasks, refuse } => {
+            let accepted = launch_group::Accepted { operations, tasks, refuse };
+            launch_group::launch_group(state, now, session, &offers, accepted, out)
         }
         FrameworkCommand::Open { offers, allocation, refuse } => {
             accept::open(state, now, session, &offers, allocation, refuse, out)

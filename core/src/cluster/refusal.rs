@@ -207,6 +207,9 @@ pub enum Refusal {
         "{0} is not connected, or has not named all of its tasks yet: volumes are made, shared and destroyed while their agent is there"
     )]
     VolumesAway(AgentId),
+    /// A framework wants something done on an agent of which it has nothing in hand.
+    #[error("none of the offers that were named is of {0}")]
+    NoOfferOf(AgentId),
     /// A framework speaks of a volume that it does not have in hand.
     #[error("{0} is not in the offers that were accepted")]
     VolumeNotOffered(VolumeId),

@@ -12,6 +12,7 @@ use super::told::Told;
 use super::view::{Life, TaskView};
 use super::views::Page;
 use crate::access::{Principal, Tenant, Verb};
+use crate::group::Group;
 use crate::id::{AgentId, TaskId};
 use crate::queue::Shape;
 use crate::task::{Reason, TaskState, TaskStatus};
@@ -167,13 +168,24 @@ pub struct TaskGlance<'a> {
     pub state: TaskState,
     /// Why.
     pub reason: Option<Reason>,
+    /// Which group it is in.
+    pub group: Option<Group>,
     /// Whether its last word is acknowledged.
     pub is_archived: bool,
 }
 
 fn glance<'a>(id: TaskId, task: &'a Task, is_archived: bool) -> TaskGlance<'a> {
     let Told { state, reason, .. } = task.status;
-    TaskGlance { id, name: &task.name, role: task.tenant.role(), agent: Some(task.agent), state, reason, is_archived }
+    TaskGlance {
+        id,
+        name: &task.name,
+        role: task.tenant.role(),
+        agent: Some(task.agent),
+        state,
+        reason,
+        group: task.group(),
+        is_archived,
+    }
 }
 
 fn ended_glance<'a>(id: TaskId, ended: &Ended<'a>) -> TaskGlance<'a> {
@@ -186,6 +198,7 @@ fn ended_glance<'a>(id: TaskId, ended: &Ended<'a>) -> TaskGlance<'a> {
             agent: update.agent,
             state: end.ending.state,
             reason: end.ending.reason,
+            group: None,
             is_archived: true,
         },
     }
@@ -206,7 +219,7 @@ fn live_glance(
             let Some(status) = state.queued_status(id).or_else(|| state.queued_end(id)) else { return false };
             let TaskStatus { state, reason, agent, .. } = status;
             let (name, role) = (&*queued.shape.name, tenant.role());
-            let glance = TaskGlance { id, name, role, agent, state, reason, is_archived: false };
+            let glance = TaskGlance { id, name, role, agent, state, reason, group: None, is_archived: false };
             who.may(Verb::ListTasks, &tenant) && wanted(&glance)
         }
     }

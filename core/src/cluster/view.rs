@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::access::PrincipalId;
 use crate::agent::AgentInfo;
-use crate::allocator::Hindrance;
+use crate::allocator::{Ahead, Hindrance};
 use crate::cluster::command::FrameworkInfo;
 use crate::group::Group;
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId, VolumeId};
@@ -230,8 +230,19 @@ pub struct Why {
     pub rank: Option<usize>,
     /// How many stand there.
     pub ranked: usize,
+    /// The first of those that are served before it, while it waits: a few, of those that whoever asks may see.
+    pub ahead: Vec<AheadView>,
     /// What is in its way, what concerns most agents first. Empty when it waits for nothing.
     pub hindrances: Vec<Hindrance>,
+}
+
+/// One that is served before a framework.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AheadView {
+    /// Its name, for people.
+    pub name: String,
+    /// Who it is, and by how much it is ahead.
+    pub ahead: Ahead,
 }
 
 /// A task that has not ended, or one of the last that ended: by itself, in a queue, or the allocation that has one.

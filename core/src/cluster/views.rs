@@ -15,10 +15,10 @@ use super::state::{Agent, Framework, Link, Presence, State};
 use super::tally::Tally;
 use super::view::{
     AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
-    VolumeStanding, VolumeView, Why, WithdrawalView,
+    VolumeStanding, VolumeView, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
-use crate::allocator::{Promise, RoleStanding, Waits};
+use crate::allocator::{Promise, RoleStanding};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
 use crate::quantity::Bytes;
 use crate::reservation::{Portion, Reserved};
@@ -145,27 +145,6 @@ impl Cluster {
         page(rest, max, |id, window| Some(maintenance_view(&self.state, id, window)))
     }
 
-    /// Why a framework is not offered what it wants in one of its roles, or in the first of them; `None` when it is not known,
-    /// is not in that role, or is not for `who` to see.
-    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId, role: Option<&str>) -> Option<Why> {
-        let framework = self.state.frameworks.get(&id)?;
-        let visible = |role: &&String| who.may(Verb::Why, &framework.tenant_in(role));
-        let roles: Vec<String> = framework.info.roles.iter().filter(visible).cloned().collect();
-        let role = roles.iter().find(|own| role.is_none_or(|role| role == own.as_str()))?.clone();
-        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, &role, now)?;
-        Some(Why {
-            framework: id,
-            name: framework.info.name.clone(),
-            role,
-            roles,
-            waits_for: since.map(|since| now.since(since)),
-            offers,
-            rank,
-            ranked,
-            hindrances,
-        })
-    }
-
     /// Of the principals that have frameworks, those behind `after`, the next `max` by name.
     pub fn principals_page(&self, after: Option<&PrincipalId>, max: usize) -> Page<PrincipalView, PrincipalId> {
         let state = &self.state;
@@ -281,7 +260,7 @@ fn page<Id: Copy, T, V>(
 }
 
 /// Whether something on an agent is of `who`.
-fn has_there(state: &State, who: &Principal, id: AgentId, agent: &Agent) -> bool {
+pub(super) fn has_there(state: &State, who: &Principal, id: AgentId, agent: &Agent) -> bool {
     let is_its = |framework: FrameworkId| {
         state.frameworks.get(&framework).is_some_and(|framework| who.may(Verb::ListAgents, &framework.tenant))
     };

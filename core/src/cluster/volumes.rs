@@ -91,7 +91,7 @@ pub(super) fn create(
     out: &mut Vec<Effect>,
 ) -> Result<VolumeId, Refusal> {
     VolumeOperation::Create { role: role.to_string(), name: name.clone(), size }.check()?;
-    check_new(state, id, (role, &name), VOLUMES_MAX)?;
+    let agent = check_new(state, &Draft::default(), id, (role, &name), VOLUMES_MAX)?;
     let mut free = state.allocator.free_on(id);
     let mut in_the_way: Vec<OfferId> = Vec::new();
     let mut open = state.allocator.offers_of(id).into_iter().rev();
@@ -105,20 +105,22 @@ pub(super) fn create(
             }
         }
     };
+    let volume = new_volume(who, agent, id, 0, (reservation, name, size));
+    let made = volume.id;
     offers::rescind(state, in_the_way, OfferEnd::Rescinded, out);
-    let volume = add(state, who, id, (reservation, name, size), out);
+    add(state, id, volume, out);
     reserve::remember(state, id, out);
     settle(state, id);
-    out.push(Effect::VolumeCreated(volume));
-    Ok(volume)
+    out.push(Effect::VolumeCreated(made));
+    Ok(made)
 }
 
 /// Removes a volume that no task uses, or a folder of which nobody knows any more. Offers of it are taken back.
 pub(super) fn destroy(state: &mut State, volume: VolumeId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
     let id = holder_of(state, volume).ok_or(Refusal::VolumeUnknown(volume))?;
-    check_unused(state, id, volume)?;
+    let session = check_unused(state, id, volume)?;
     rescind(state, id, volume, out);
-    remove(state, id, volume, out)?;
+    remove(state, session, id, volume, out);
     reserve::remember(state, id, out);
     Ok(())
 }
@@ -136,24 +138,43 @@ pub(super) fn share(state: &mut State, volume: VolumeId, shared: bool, out: &mut
     Ok(())
 }
 
-/// What a framework was offered, and is doing something with.
+/// What a framework was offered, and wants to do something with.
 pub(super) struct InHand<'a> {
-    pub(super) framework: FrameworkId,
+    pub(super) who: &'a Principal,
     /// For which of its roles.
     pub(super) role: &'a str,
     pub(super) agent: AgentId,
     pub(super) left: &'a mut Portion,
 }
 
-/// Carries out what a framework wants done to what it was offered. A volume that is made, or is shared from now on or not any
-/// more, is in a later offer. What comes of it is not [remembered](reserve::remember) yet.
-pub(super) fn by_framework(
-    state: &mut State,
-    who: &Principal,
-    InHand { framework, role, agent: id, left }: InHand<'_>,
+/// What the operations of one framework come to that are planned and not carried out.
+#[derive(Default)]
+pub(super) struct Draft {
+    made: Vec<Volume>,
+    destroyed: BTreeSet<VolumeId>,
+}
+
+impl Draft {
+    fn made_on(&self, id: AgentId) -> impl Iterator<Item = &Volume> {
+        self.made.iter().filter(move |volume| volume.id.agent == id)
+    }
+}
+
+/// Something that is done to a volume.
+pub(super) enum Step {
+    Create(Volume),
+    Destroy(VolumeId, SessionId),
+    Share { volume: VolumeId, shared: bool },
+}
+
+/// What a framework wants done to what it was offered. A volume that is made, or is shared from then on or not any more, is in a later
+/// offer. Behind what is planned already; changes that and what is left only when it can be done.
+pub(super) fn plan(
+    state: &State,
+    draft: &mut Draft,
+    InHand { who, role, agent: id, left }: InHand<'_>,
     operation: &VolumeOperation,
-    out: &mut Vec<Effect>,
-) -> Result<(), Refusal> {
+) -> Result<Step, Refusal> {
     operation.check()?;
     let of = match operation {
         VolumeOperation::Create { role, .. } => role.clone(),
@@ -174,27 +195,68 @@ pub(super) fn by_framework(
     if !is_at_or_below(&of, role) {
         return Err(Refusal::NotItsRole(of, role.to_string()));
     }
-    let taken = match operation {
+    let step = match operation {
         VolumeOperation::Create { role: of, name, size } => {
-            check_new(state, id, (of, name), VOLUMES_FOR_FRAMEWORKS)?;
+            let agent = check_new(state, draft, id, (of, name), VOLUMES_FOR_FRAMEWORKS)?;
             let reservation = place(left, of, *size).map_err(|has| no_disk(id, of, *size, has))?;
-            let volume = add(state, who, id, (reservation, name.clone(), *size), out);
-            state.agents[&id].volumes.known[&volume].portion()
+            let number = draft.made_on(id).count();
+            let volume = new_volume(who, agent, id, number, (reservation, name.clone(), *size));
+            draft.made.push(volume.clone());
+            Step::Create(volume)
         }
-        VolumeOperation::Destroy(volume) | VolumeOperation::Share { volume, .. } => {
+        VolumeOperation::Destroy(volume) => {
+            let session = check_unused(state, id, *volume)?;
+            draft.destroyed.insert(*volume);
+            Step::Destroy(*volume, session)
+        }
+        VolumeOperation::Share { volume, shared } => {
             check_unused(state, id, *volume)?;
-            rescind(state, id, *volume, out);
-            Portion { volumes: Vec::from([*volume]), ..Portion::default() }
+            Step::Share { volume: *volume, shared: *shared }
         }
     };
-    left.take_up_to(&taken);
-    state.allocator.free(framework, role, id, &taken);
-    match operation {
-        VolumeOperation::Create { .. } => settle(state, id),
-        VolumeOperation::Destroy(volume) => remove(state, id, *volume, out)?,
-        VolumeOperation::Share { volume, shared } => change_shared(state, *volume, *shared),
+    left.take_up_to(&step.taken());
+    Ok(step)
+}
+
+impl Step {
+    /// What of the offers is not in hand any more.
+    fn taken(&self) -> Portion {
+        match self {
+            Self::Create(volume) => volume.portion(),
+            Self::Destroy(volume, _) | Self::Share { volume, .. } => {
+                Portion { volumes: Vec::from([*volume]), ..Portion::default() }
+            }
+        }
     }
-    Ok(())
+}
+
+/// Does what was planned. It is not [remembered](reserve::remember) yet.
+pub(super) fn carry_out(
+    state: &mut State,
+    framework: FrameworkId,
+    role: &str,
+    id: AgentId,
+    step: Step,
+    out: &mut Vec<Effect>,
+) {
+    let taken = step.taken();
+    match step {
+        Step::Create(volume) => {
+            add(state, id, volume, out);
+            state.allocator.free(framework, role, id, &taken);
+            settle(state, id);
+        }
+        Step::Destroy(volume, session) => {
+            rescind(state, id, volume, out);
+            state.allocator.free(framework, role, id, &taken);
+            remove(state, session, id, volume, out);
+        }
+        Step::Share { volume, shared } => {
+            rescind(state, id, volume, out);
+            state.allocator.free(framework, role, id, &taken);
+            change_shared(state, volume, shared);
+        }
+    }
 }
 
 /// An agent says which volumes it holds: all of them, when it has registered and whenever that has changed.
@@ -276,17 +338,24 @@ pub(super) fn named(agent: &Agent, role: &str) -> String {
     its.map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether one more of this name can be made.
-fn check_new(state: &State, id: AgentId, (role, name): (&str, &str), most: usize) -> Result<(), Refusal> {
+/// The agent, when one more of this name can be made there behind what is planned.
+fn check_new<'a>(
+    state: &'a State,
+    draft: &Draft,
+    id: AgentId,
+    (role, name): (&str, &str),
+    most: usize,
+) -> Result<&'a Agent, Refusal> {
     let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
     session_of(state, id)?;
-    let namesake = agent.volumes.known.values().find(|volume| volume.role() == role && volume.name == name);
-    if let Some(Volume { id, name, .. }) = namesake {
+    let stays = |volume: &&Volume| !draft.destroyed.contains(&volume.id);
+    let all = || agent.volumes.known.values().filter(stays).chain(draft.made_on(id));
+    if let Some(Volume { id, name, .. }) = all().find(|volume| volume.role() == role && volume.name == name) {
         return Err(Refusal::VolumeNamed(*id, role.to_string(), name.clone()));
     }
-    match agent.volumes.known.len() >= most {
+    match all().count() >= most {
         true => Err(Refusal::TooManyVolumes(id, most)),
-        false => Ok(()),
+        false => Ok(agent),
     }
 }
 
@@ -304,27 +373,27 @@ fn no_disk(agent: AgentId, role: &str, wanted: Bytes, has: Bytes) -> Refusal {
     Refusal::NoReservedDisk { agent, role: role.to_string(), wanted, has }
 }
 
-fn add(
-    state: &mut State,
+/// One that is to be made on an agent, behind so many others.
+fn new_volume(
     who: &Principal,
+    agent: &Agent,
     id: AgentId,
+    behind: usize,
     (reservation, name, size): (Reservation, String, Bytes),
-    out: &mut Vec<Effect>,
-) -> VolumeId {
+) -> Volume {
+    let numbered = (agent.volumes.last + 1..).map(|number| VolumeId { agent: id, number });
+    // A folder of a cluster that was lost is none of this one's.
+    let id =
+        numbered.filter(|volume| !agent.volumes.holds(*volume)).nth(behind).expect("there is always a number above");
+    Volume { id, name, reservation, size, shared: false, creator: who.id(), made: false }
+}
+
+fn add(state: &mut State, id: AgentId, volume: Volume, out: &mut Vec<Effect>) {
     let session = state.agent_session(id).expect("the caller has seen it connected");
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
-    let volume = loop {
-        agent.volumes.last += 1;
-        let volume = VolumeId { agent: id, number: agent.volumes.last };
-        // A folder of a cluster that was lost is none of this one's.
-        if !agent.volumes.holds(volume) {
-            break volume;
-        }
-    };
-    let made = Volume { id: volume, name, reservation, size, shared: false, creator: who.id(), made: false };
-    out.push(Effect::ToAgent(session, order_to_make(&made)));
-    agent.volumes.known.insert(volume, made);
-    volume
+    out.push(Effect::ToAgent(session, order_to_make(&volume)));
+    agent.volumes.last = volume.id.number;
+    agent.volumes.known.insert(volume.id, volume);
 }
 
 fn order_to_make(volume: &Volume) -> AgentOrder {
@@ -346,11 +415,12 @@ fn session_of(state: &State, id: AgentId) -> Result<SessionId, Refusal> {
     session.ok_or(Refusal::VolumesAway(id))
 }
 
-fn check_unused(state: &State, id: AgentId, volume: VolumeId) -> Result<(), Refusal> {
-    session_of(state, id)?;
+/// The session of the agent, when no task uses the volume.
+fn check_unused(state: &State, id: AgentId, volume: VolumeId) -> Result<SessionId, Refusal> {
+    let session = session_of(state, id)?;
     match state.users_of(id, volume).next() {
         Some(task) => Err(Refusal::VolumeInUse(volume, task)),
-        None => Ok(()),
+        None => Ok(session),
     }
 }
 
@@ -359,16 +429,14 @@ fn rescind(state: &mut State, id: AgentId, volume: VolumeId, out: &mut Vec<Effec
     offers::rescind(state, offers, OfferEnd::Rescinded, out);
 }
 
-fn remove(state: &mut State, id: AgentId, volume: VolumeId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-    let session = session_of(state, id)?;
-    let agent = state.agents.get_mut(&id).ok_or(Refusal::AgentUnknown(id))?;
+fn remove(state: &mut State, session: SessionId, id: AgentId, volume: VolumeId, out: &mut Vec<Effect>) {
+    let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
     if let Some(held) = &mut agent.volumes.held {
         held.remove(&volume);
     }
     agent.volumes.known.remove(&volume);
     out.push(Effect::ToAgent(session, AgentOrder::DestroyVolume(volume)));
     settle(state, id);
-    Ok(())
 }
 
 fn change_shared(state: &mut State, volume: VolumeId, shared: bool) {

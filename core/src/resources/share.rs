@@ -33,6 +33,15 @@ impl Share {
         Self { part: self.part.saturating_mul(part), of: self.of.saturating_mul(of) }
     }
 
+    /// In millionths, rounded down; at most `u64::MAX`.
+    pub fn as_millionths(self) -> u64 {
+        let millionths = self
+            .part
+            .checked_mul(1_000_000)
+            .map_or_else(|| self.part / (self.of / 1_000_000).max(1), |part| part / self.of);
+        u64::try_from(millionths).unwrap_or(u64::MAX)
+    }
+
     /// As a number, for people.
     pub fn as_f64(self) -> f64 {
         self.part as f64 / self.of as f64

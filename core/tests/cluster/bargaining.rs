@@ -230,6 +230,54 @@ fn why_is_for_whoever_may_see_the_framework() {
 }
 
 #[test]
+fn why_names_of_others_what_whoever_asks_would_find_in_a_list() {
+    let mut world = World::new();
+    let web = world.framework("web");
+    let agent = world.agent(4, 4096).id;
+    let batch = world.framework("eng/batch");
+    world.framework_says(batch, FrameworkCommand::Demand { role: None, wants: vec![want(2, 128, 1)] });
+    let viewer = |roles: &[&str]| Principal {
+        name: "eva".into(),
+        kind: Kind::Viewer(Roles::parse(roles).unwrap()),
+        token: None,
+    };
+    let told = |who: &Principal| {
+        let why = world.cluster.why(world.now, who, batch.id, None).expect("it is in its roles");
+        let [hindrance] = why.hindrances.as_slice() else { panic!("{why:?}") };
+        let Obstacle::Offered { to, .. } = hindrance.obstacle else { panic!("{why:?}") };
+        assert_eq!(hindrance.agents, 1);
+        (to, hindrance.nearest.iter().map(|lacking| (lacking.agent, lacking.lacks.clone())).collect::<Vec<_>>())
+    };
+
+    let all = (Some(web.id), vec![(agent, size(2, 128))]);
+    assert_eq!(told(&Principal::owner()), all);
+    assert_eq!(told(&viewer(&["eng/*", "web"])), all);
+    assert_eq!(told(&viewer(&["eng/*"])), (None, vec![]));
+}
+
+#[test]
+fn whoever_is_ahead_is_named_to_those_who_may_see_it() {
+    let mut world = World::new();
+    let full = |world: &mut World, role: &str| {
+        let framework = world.framework(role);
+        world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want(9, 128, 1)] });
+        framework
+    };
+    let (web, batch) = (full(&mut world, "aweb"), full(&mut world, "eng/batch"));
+    world.agent(4, 4096);
+    let ahead = |roles: &[&str]| {
+        let kind = Kind::Viewer(Roles::parse(roles).unwrap());
+        let who = Principal { name: "eva".into(), kind, token: None };
+        let why = world.cluster.why(world.now, &who, batch.id, None).expect("it is in its roles");
+        assert_eq!((why.rank, why.ranked), (Some(2), 2));
+        why.ahead.into_iter().map(|one| (one.ahead.framework, one.ahead.role)).collect::<Vec<_>>()
+    };
+
+    assert_eq!(ahead(&["eng/*", "aweb"]), [(web.id, "aweb".to_owned())]);
+    assert_eq!(ahead(&["eng/*"]), []);
+}
+
+#[test]
 fn the_tree_of_roles_tells_shares_and_who_waits() {
     let mut world = World::new();
     let batch = world.framework("eng/batch");

@@ -72,7 +72,8 @@ impl Gang {
     }
 
     fn launch_on(&mut self, offers: Vec<OfferId>, tasks: Vec<Placed>) -> Vec<Effect> {
-        self.world.framework_says(self.framework, FrameworkCommand::LaunchGroup { offers, tasks, refuse: NO_REFUSAL })
+        let launch = FrameworkCommand::LaunchGroup { offers, operations: vec![], tasks, refuse: NO_REFUSAL };
+        self.world.framework_says(self.framework, launch)
     }
 
     fn report(&mut self, number: u64, update: u64, state: TaskState) -> Vec<Effect> {
@@ -491,7 +492,8 @@ fn whoever_may_not_launch_launches_no_group() {
     let mut gang = Gang::offered();
     let viewer = gang.world.session_of(Principal::owner());
     let tasks = gang.three();
-    let launch = FrameworkCommand::LaunchGroup { offers: vec![OfferId(1)], tasks, refuse: AN_HOUR };
+    let offers = vec![OfferId(1)];
+    let launch = FrameworkCommand::LaunchGroup { offers, operations: vec![], tasks, refuse: AN_HOUR };
     // Nobody has subscribed on this session.
     assert!(gang.world.try_apply(haggle_core::cluster::Command::Framework(viewer, launch.into())).is_err());
 }

@@ -10,6 +10,7 @@ mod bargaining;
 mod cost;
 mod failover;
 mod frameworks;
+mod group_operations;
 mod groups;
 mod kill;
 mod offers;

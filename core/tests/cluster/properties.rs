@@ -7,13 +7,13 @@ use std::time::Duration;
 use haggle_core::access::{Principal, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, Cluster, Command, Config,
-    Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, PhaseView, Question,
+    Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OfferView, OperatorCommand, PhaseView, Question,
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, Ceiling, Digest, Folder, FolderSource, FrameworkId, InverseOfferId,
-    Maintenance, MaintenanceId, MilliCpu, Now, OfferId, OfferOperation, Operation, Placed, Quota, Reason, Resources,
-    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, Unavailability, UpdateId, VolumeId, VolumeOperation,
-    Want,
+    Maintenance, MaintenanceId, MilliCpu, Now, OfferId, OfferOperation, Operation, Placed, PlacedOperation, Quota,
+    Reason, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, Unavailability, UpdateId, VolumeId,
+    VolumeOperation, Want,
 };
 use proptest::prelude::*;
 

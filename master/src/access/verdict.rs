@@ -52,6 +52,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::VolumeNamed(..)
         | Refusal::VolumeInUse(..)
         | Refusal::VolumesAway(_)
+        | Refusal::NoOfferOf(_)
         | Refusal::VolumeNotOffered(_)
         | Refusal::HeldByVolumes { .. }
         | Refusal::IntroducedTwice(_)

@@ -232,6 +232,8 @@ impl Driver {
                     self.verdicts.push((verdict, decided.map(|()| answer)));
                 }
                 Request::Ask(question) => self.questions.push(question),
+                // Who asked may have gone meanwhile.
+                Request::Levels(answer) => drop(answer.send(self.peers.levels())),
                 Request::Stop => self.stop = true,
             }
         }

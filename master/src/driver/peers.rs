@@ -9,7 +9,7 @@ use tonic::Status;
 
 use crate::access::Caller;
 use crate::agent_mail::AgentMail;
-use crate::handle::Peer;
+use crate::handle::{Levels, Peer};
 use crate::inbox::LargePlace;
 use crate::outbox::{FellBehind, Outbox, Weigh};
 
@@ -110,6 +110,18 @@ impl Peers {
                 cut_off.push(session);
             }
         }
+    }
+
+    /// What was let out and the peers have not taken yet.
+    pub(super) fn levels(&self) -> Levels {
+        let mut levels = Levels::default();
+        for line in self.lines.values() {
+            match line {
+                Line::Agent(line) => levels.agents.add(line.outbox.level()),
+                Line::Framework(line) => levels.frameworks.add(line.outbox.level()),
+            }
+        }
+        levels
     }
 
     /// Ends every session with an error.

@@ -50,6 +50,7 @@ impl Driver {
             // Who asked may have gone meanwhile.
             Request::Decide(.., verdict) => drop(verdict.send(Err(why.clone()))),
             Request::Ask(question) => question(&self.cluster, self.clock.now()),
+            Request::Levels(answer) => drop(answer.send(self.peers.levels())),
             Request::Stop => self.stop = true,
         }
     }

@@ -86,8 +86,9 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
             let (offers, operations, tasks) = (offers.len(), operations.len(), tasks.len());
             write!(f, "accept {offers} offers for {operations} operations and {tasks} tasks")
         }
-        FrameworkCommand::LaunchGroup { offers, tasks, .. } => {
-            write!(f, "launch a group of {} tasks on {} offers", tasks.len(), offers.len())
+        FrameworkCommand::LaunchGroup { offers, operations, tasks, .. } => {
+            let (offers, operations, tasks) = (offers.len(), operations.len(), tasks.len());
+            write!(f, "launch a group of {tasks} tasks on {offers} offers, with {operations} operations")
         }
         FrameworkCommand::Open { offers, allocation, .. } => {
             write!(f, "open {} with {} on {} offers", allocation.id, allocation.resources, offers.len())

@@ -155,15 +155,21 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<Self::ListTasksStream>, Status> {
-        let v1::ListTasksRequest { ended, only } = *request.get_ref();
-        let only = only.map(TaskId::from);
+        let v1::ListTasksRequest { ended, only, name, group } = request.get_ref().clone();
+        let (only, group) = (only.map(TaskId::from), group.map(TaskId::from));
         let page = move |cluster: &Cluster, _, who: &Principal, after| match only {
             Some(only) => {
                 let wanted = |task: &TaskView| ended || !task.status.state.is_terminal();
                 let task = cluster.task_for(who, Verb::ListTasks, only);
                 (task.filter(wanted).into_iter().collect(), None)
             }
-            None => cluster.tasks_page(who, after, ended, PAGE),
+            None if name.is_empty() && group.is_none() => cluster.tasks_page(who, after, ended, PAGE),
+            None => cluster.tasks_page_where(who, after, PAGE, |task| {
+                let is_of_it = |group| task.group.is_some_and(|its| its.id(task.id.framework) == group);
+                (ended || !task.state.is_terminal())
+                    && (name.is_empty() || task.name == name)
+                    && group.is_none_or(is_of_it)
+            }),
         };
         self.list(&request, page, |tasks| v1::ListTasksResponse { tasks })
     }

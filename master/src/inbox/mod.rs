@@ -75,6 +75,7 @@ impl Saying {
             Command::Framework(_, call) => match &call.command {
                 FrameworkCommand::Subscribe { .. } | FrameworkCommand::Update(_) | FrameworkCommand::Teardown => true,
                 FrameworkCommand::Accept { operations, .. } => !operations.is_empty(),
+                FrameworkCommand::LaunchGroup { operations, .. } => !operations.is_empty(),
                 _ => false,
             },
             _ => false,
@@ -108,6 +109,12 @@ impl Speakers {
     /// The intake of a connection that has just been made.
     pub(crate) fn intake(&self, kind: Kind) -> Intake {
         Intake(Arc::new(Mutex::new(Arrival { room: self.0.rooms.of_newcomer(kind), large: None, whole: None })))
+    }
+
+    /// What agents and what frameworks have said that was not heard yet.
+    pub(crate) fn unheard(&self) -> [usize; 2] {
+        let waiting = lock(&self.0.waiting);
+        [waiting.agents.len(), waiting.frameworks.len()]
     }
 
     /// Has a session speak, whose messages come by this intake.

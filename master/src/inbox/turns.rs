@@ -82,6 +82,11 @@ impl<T> Turns<T> {
         self.len > self.held_len
     }
 
+    /// How much waits, be it held or not.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Whether something is held.
     pub(crate) fn holds(&self) -> bool {
         self.held_len > 0

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use haggle_core::cluster::{Counts, Figures, OfferEnd, Processor, RoleView, Tally};
-use haggle_core::{Ceiling, Resources, TaskState};
+use haggle_core::cluster::{Counts, Figures, OfferEnd, Processor, Tally};
+use haggle_core::{Resources, TaskState};
 use haggle_otlp::Figures as Spans;
 use haggle_proto::v1;
 use prometheus_client::collector::Collector;
@@ -14,14 +14,16 @@ use prometheus_client::registry::Unit;
 use super::agents::{self, AgentRow};
 use super::page::Page;
 use super::process::Process;
+use super::roles::{self, RoleRow};
 use super::timings::Measured;
-use crate::handle::Reign;
+use crate::handle::{Levels, Reign};
+use crate::outbox::{Level, WAITING_MAX};
 use crate::pull::Counts as PullCounts;
 
 /// What is told to one that asks, as it was at that moment.
 #[derive(Debug)]
 pub(super) struct Scrape {
-    pub(super) roles: Vec<RoleView>,
+    pub(super) roles: Vec<RoleRow>,
     /// Roles beyond those.
     pub(super) more_roles: bool,
     /// `None` for whoever may see certain roles alone.
@@ -37,6 +39,9 @@ pub(super) struct Whole {
     pub(super) tally: Tally,
     pub(super) measured: Measured,
     pub(super) requests_waiting: usize,
+    /// What agents and frameworks have said that was not heard yet.
+    pub(super) unheard: [usize; 2],
+    pub(super) levels: Levels,
     /// None of either where no traces are recorded.
     pub(super) spans: Spans,
     /// Each limit that principals have, with how high it is.
@@ -53,7 +58,7 @@ impl Collector for Scrape {
         if let Some(whole) = &self.whole {
             whole.encode(&mut page)?;
         }
-        self.roles(&mut page)
+        roles::encode(&self.roles, self.more_roles, &mut page)
     }
 }
 
@@ -70,6 +75,7 @@ impl Whole {
         self.offers(page)?;
         self.tasks(page)?;
         self.driver(page)?;
+        self.sessions(page)?;
         self.traces(page)?;
         self.pulls(page)?;
         self.limits(page)?;
@@ -186,6 +192,24 @@ impl Whole {
         page.gauges("haggle_master_held", "What waits at the master, or is kept there", None, by("what", held))
     }
 
+    /// Of all sessions of a kind together: each of them has queues of its own.
+    fn sessions(&self, page: &mut Page<'_>) -> fmt::Result {
+        let [agents, frameworks] = self.unheard;
+        let unheard = by("peer", [("agent", agents), ("framework", frameworks)]);
+        page.gauges("haggle_inbox_messages", "What peers said and the master has not heard yet", None, unheard)?;
+        let of = |level: fn(Level) -> usize| {
+            by("peer", [("agent", level(self.levels.agents)), ("framework", level(self.levels.frameworks))])
+        };
+        let items = of(|level| level.items);
+        page.gauges("haggle_outbox_items", "What waits to be sent to peers: orders, events", None, items)?;
+        let bytes = of(|level| level.bytes);
+        page.gauges("haggle_outbox", "How large that is", Some(&Unit::Bytes), bytes)?;
+        let what = "How large it is for the peer for which most waits";
+        page.gauges("haggle_outbox_longest", what, Some(&Unit::Bytes), of(|level| level.longest))?;
+        let limit = [([], WAITING_MAX as f64)];
+        page.gauges("haggle_outbox_limit", "With more than this a peer is cut off", Some(&Unit::Bytes), limit)
+    }
+
     fn traces(&self, page: &mut Page<'_>) -> fmt::Result {
         let Spans { sent, dropped } = self.spans;
         let fates = [("sent", sent), ("dropped", dropped)].map(|(fate, count)| ([("fate", fate)], count as f64));
@@ -229,61 +253,6 @@ impl Whole {
     }
 }
 
-impl Scrape {
-    fn roles(&self, page: &mut Page<'_>) -> fmt::Result {
-        let of =
-            |value: fn(&RoleView) -> f64| self.roles.iter().map(move |role| ([("role", &*role.name)], value(role)));
-        page.gauges(
-            "haggle_role_weight",
-            "Weights of roles against their siblings",
-            None,
-            of(|role| role.weight.into()),
-        )?;
-        page.gauges("haggle_role_share", "Dominant shares of roles", None, of(|role| role.share.as_f64()))?;
-        page.gauges(
-            "haggle_role_fair_share",
-            "What share each role would have if every sibling took all it may",
-            None,
-            of(|role| role.fair_share.as_f64()),
-        )?;
-        let waiting = of(|role| float(role.waiting));
-        page.gauges("haggle_role_frameworks_waiting", "Frameworks of a role that wait for an offer", None, waiting)?;
-        let uses = |amount: fn(&Resources) -> f64| {
-            self.roles.iter().flat_map(move |role| {
-                [("used", &role.used), ("offered", &role.offered)]
-                    .map(|(name, resources)| ([("role", &*role.name), ("use", name)], amount(resources)))
-            })
-        };
-        page.gauges("haggle_role_cpus", "Processors of roles", None, uses(cpus))?;
-        page.gauges("haggle_role_memory", "Memory of roles", Some(&Unit::Bytes), uses(memory))?;
-        page.gauges("haggle_role_disk", "Disk of roles", Some(&Unit::Bytes), uses(disk))?;
-        self.quotas(page)?;
-        page.gauge("haggle_roles_left_out", "Whether there are more roles than these", u8::from(self.more_roles))
-    }
-
-    fn quotas(&self, page: &mut Page<'_>) -> fmt::Result {
-        let quotas = || self.roles.iter().filter_map(|role| Some((&*role.name, role.quota.as_ref()?)));
-        let guarantees = |amount: fn(&Resources) -> f64| {
-            quotas().map(move |(role, quota)| ([("role", role), ("bound", "guarantee")], amount(&quota.guarantee)))
-        };
-        let limits = |amount: fn(&Ceiling) -> Option<f64>| {
-            quotas()
-                .filter_map(move |(role, quota)| Some(([("role", role), ("bound", "limit")], amount(&quota.limit)?)))
-        };
-        let processors = guarantees(cpus).chain(limits(|limit| Some(limit.cpus?.as_cores())));
-        page.gauges("haggle_role_quota_cpus", "Processors that roles are promised, or may have", None, processors)?;
-        let bytes = guarantees(memory).chain(limits(|limit| Some(limit.mem?.get() as f64)));
-        page.gauges(
-            "haggle_role_quota_memory",
-            "Memory that roles are promised, or may have",
-            Some(&Unit::Bytes),
-            bytes,
-        )?;
-        let bytes = guarantees(disk).chain(limits(|limit| Some(limit.disk?.get() as f64)));
-        page.gauges("haggle_role_quota_disk", "Disk that roles are promised, or may have", Some(&Unit::Bytes), bytes)
-    }
-}
-
 fn by<const N: usize>(
     label: &'static str,
     rows: [(&'static str, usize); N],
@@ -291,18 +260,18 @@ fn by<const N: usize>(
     rows.into_iter().map(move |(value, count)| ([(label, value)], float(count)))
 }
 
-fn float(count: usize) -> f64 {
+pub(super) fn float(count: usize) -> f64 {
     count as f64
 }
 
-fn cpus(resources: &Resources) -> f64 {
+pub(super) fn cpus(resources: &Resources) -> f64 {
     resources.cpus.as_cores()
 }
 
-fn memory(resources: &Resources) -> f64 {
+pub(super) fn memory(resources: &Resources) -> f64 {
     resources.mem.get() as f64
 }
 
-fn disk(resources: &Resources) -> f64 {
+pub(super) fn disk(resources: &Resources) -> f64 {
     resources.disk.get() as f64
 }

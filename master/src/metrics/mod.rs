@@ -6,6 +6,7 @@ mod agents;
 mod families;
 mod page;
 mod process;
+mod roles;
 mod timings;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use haggle_core::access::{Principal, Verb};
-use haggle_core::cluster::Cluster;
+use haggle_core::cluster::{Cluster, RoleView};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::task::spawn_blocking;
@@ -30,6 +31,7 @@ use crate::pull::Puller;
 use crate::web::{Area, Entrance};
 use families::{Scrape, Whole};
 use process::Process;
+use roles::RoleRow;
 
 pub(crate) use agents::AgentFigures;
 pub(crate) use timings::Timings;
@@ -71,8 +73,13 @@ impl Metrics {
 
     async fn scrape(&self, who: &Principal) -> Result<Scrape, Status> {
         let of = who.clone();
-        let roles = move |cluster: &Cluster, _| cluster.roles_page(&of, None, ROLES_MAX);
-        let (roles, next) = self.handle.ask(roles).await?;
+        let roles = move |cluster: &Cluster, _| (cluster.roles_page(&of, None, ROLES_MAX), cluster.volumes_of_roles());
+        let ((roles, next), volumes) = self.handle.ask(roles).await?;
+        let row = |view: RoleView| {
+            let (volumes, room) = volumes.get(&view.name).copied().unwrap_or_default();
+            RoleRow { view, volumes, room }
+        };
+        let roles = roles.into_iter().map(row).collect();
         let whole = if who.may_all(Verb::ReadMetrics) { Some(self.whole().await?) } else { None };
         Ok(Scrape { roles, more_roles: next.is_some(), whole })
     }
@@ -89,6 +96,8 @@ impl Metrics {
             tally,
             measured: self.handle.timings().get(),
             requests_waiting: self.handle.requests_waiting(),
+            unheard: self.handle.unheard(),
+            levels: self.handle.levels().await?,
             spans: self.handle.spans(),
             each_has: self.limits.each_has(),
             limits: self.limits.uses(None).await?,

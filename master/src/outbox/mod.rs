@@ -16,11 +16,28 @@ pub(crate) use weight::Weigh;
 
 /// What may wait for one peer, in bytes. A peer that reads at all is never this far behind: the largest message
 /// fits four times.
-const WAITING_MAX: usize = 64 << 20;
+pub(crate) const WAITING_MAX: usize = 64 << 20;
 
 /// About how much goes into one message, in bytes. Well below what a peer takes, so that only a single item
 /// which came in as large can go out as large.
 pub(crate) const MESSAGE_TARGET: usize = 4 << 20;
+
+/// How much waits for one peer, or for several together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) items: usize,
+    pub(crate) bytes: usize,
+    /// What waits for the one for which most waits; at most [`WAITING_MAX`], unless it is one batch.
+    pub(crate) longest: usize,
+}
+
+impl Level {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.items += other.items;
+        self.bytes += other.bytes;
+        self.longest = self.longest.max(other.longest);
+    }
+}
 
 /// The peer does not read what it is sent, and was cut off.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,6 +112,12 @@ impl<T> Outbox<T> {
     /// Ends the session at once; what waits is dropped, and `status` is the last word.
     pub(crate) fn fail(&self, status: Status) {
         finish(lock(&self.0), End::Failed(status));
+    }
+
+    /// What was put in and not taken yet.
+    pub(crate) fn level(&self) -> Level {
+        let state = lock(&self.0);
+        Level { items: state.waiting.len(), bytes: state.weight, longest: state.weight }
     }
 
     /// Resolves when the session is over from this side, or the peer has gone. One caller at a time.
@@ -180,7 +203,10 @@ fn lock<T>(shared: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
 fn finish<T>(mut state: MutexGuard<'_, State<T>>, end: End) {
     let dropped = match (&state.end, &end) {
         (End::Open, End::Closed) => Vec::new(),
-        (End::Open, End::Failed(_)) | (_, End::Gone) => mem::take(&mut state.waiting),
+        (End::Open, End::Failed(_)) | (_, End::Gone) => {
+            state.weight = 0;
+            mem::take(&mut state.waiting)
+        }
         _ => return,
     };
     state.end = end;
@@ -240,6 +266,22 @@ mod tests {
         outbox.put(&mut vec![Item(3)]).unwrap();
 
         assert_eq!(mail.next().await.unwrap().unwrap(), [Item(1), Item(2), Item(3)]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_counted_until_it_is_taken_or_dropped() {
+        let ((one, mut mail), (other, _unread)) = (outbox(), outbox());
+        one.put(&mut vec![Item(10), Item(20)]).unwrap();
+        one.put(&mut vec![Item(5)]).unwrap();
+        other.put(&mut vec![Item(40)]).unwrap();
+
+        let mut both = one.level();
+        both.add(other.level());
+        assert_eq!(one.level(), Level { items: 3, bytes: 35, longest: 35 });
+        assert_eq!(both, Level { items: 4, bytes: 75, longest: 40 });
+        mail.next().await.unwrap().unwrap();
+        other.fail(Status::aborted("over"));
+        assert_eq!((one.level(), other.level()), (Level::default(), Level::default()));
     }
 
     #[tokio::test]

@@ -368,7 +368,7 @@ async fn a_tenant_finds_nothing_of_another_one() {
     let kill = v1::KillTaskRequest { task: task.id, request: Vec::new() };
 
     assert_eq!((tasks(&mut a, true).await.len(), tasks(&mut b, true).await.len()), (1, 0));
-    let only = v1::ListTasksRequest { ended: true, only: task.id };
+    let only = v1::ListTasksRequest { ended: true, only: task.id, ..Default::default() };
     assert_eq!(whole(b.list_tasks(only).await.unwrap().into_inner(), |message| message.tasks).await, []);
     assert_eq!(agents(&mut a).await.len(), 1);
     let frameworks = b.list_frameworks(v1::ListFrameworksRequest {}).await.unwrap().into_inner();

@@ -1,13 +1,14 @@
 //! `GET /metrics`, as Prometheus and curl read it.
 
 use haggle_master::{Config, Master};
+use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::{AgentCounters, PrincipalKind, TaskState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::access::{create, wanted};
-use crate::peers::{Agent, Framework, loopback, owner, spec};
+use crate::peers::{Agent, Framework, loopback, operator, owner, spec};
 
 /// What is answered to a request in HTTP/1.1, with these further lines.
 pub(crate) async fn ask(master: &Master, method: &str, path: &str, lines: &[String]) -> String {
@@ -58,6 +59,11 @@ async fn the_owner_reads_what_happened_in_the_cluster() {
         (r#"haggle_task_start_seconds_bucket{le="+Inf"}"#, 1.0),
         (r#"haggle_limit{limit="log-reads"}"#, 128.0),
         (r#"haggle_role_weight{role="default"}"#, 1.0),
+        (r#"haggle_role_volumes{role="default"}"#, 0.0),
+        (r#"haggle_inbox_messages{peer="framework"}"#, 0.0),
+        (r#"haggle_outbox_bytes{peer="agent"}"#, 0.0),
+        (r#"haggle_outbox_longest_bytes{peer="framework"}"#, 0.0),
+        ("haggle_outbox_limit_bytes", f64::from(64 << 20)),
     ] {
         assert_eq!(value(&answer, metric), Some(expected), "{metric}: {answer}");
     }
@@ -67,6 +73,42 @@ async fn the_owner_reads_what_happened_in_the_cluster() {
     let families = answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for family in families {
         assert!(document.contains(&format!("`{family}")), "docs/METRICS.md does not tell of {family}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_reserved_for_a_role_and_its_volumes_count_for_the_roles_above_it() {
+    let master = Master::start(Config::new(loopback())).await.unwrap();
+    let of = |milli_cpus, mib: u64| v1::Resources {
+        milli_cpus,
+        mem_bytes: 32 << 20,
+        disk_bytes: mib << 20,
+        ..Default::default()
+    };
+    let agent = Agent::register_with(&master, None, of(2_000, 64)).await;
+    let mut operator = operator(&master).await;
+    let reserve = v1::Reserve { role: "eng/batch".to_owned(), within: String::new(), resources: Some(of(1_500, 16)) };
+    let reserve = v1::ReserveRequest { agent: agent.id, reserve: Some(reserve), request: Vec::new() };
+    operator.reserve(reserve).await.unwrap();
+    for (name, mib) in [("one", 5), ("other", 2)] {
+        let volume = v1::CreateVolume { role: "eng/batch".to_owned(), name: name.to_owned(), size_bytes: mib << 20 };
+        let volume = v1::CreateVolumeRequest { agent: agent.id, volume: Some(volume), request: Vec::new() };
+        operator.create_volume(volume).await.unwrap();
+    }
+
+    let answer = scrape(&master, &owners(&master)).await;
+
+    for role in ["eng", "eng/batch"] {
+        for (metric, expected) in [
+            ("haggle_role_reserved_cpus", 1.5),
+            ("haggle_role_reserved_memory_bytes", f64::from(32 << 20)),
+            ("haggle_role_reserved_disk_bytes", f64::from(16 << 20)),
+            ("haggle_role_volumes", 2.0),
+            ("haggle_role_volume_bytes", f64::from(7 << 20)),
+        ] {
+            let metric = format!("{metric}{{role={role:?}}}");
+            assert_eq!(value(&answer, &metric), Some(expected), "{metric}: {answer}");
+        }
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn agents(operator: &mut OperatorClient<Wire>) -> Vec<v1::Agent
 }
 
 pub(crate) async fn tasks(operator: &mut OperatorClient<Wire>, ended: bool) -> Vec<v1::Task> {
-    let request = v1::ListTasksRequest { ended, only: None };
+    let request = v1::ListTasksRequest { ended, ..Default::default() };
     whole(operator.list_tasks(request).await.unwrap().into_inner(), |message| message.tasks).await
 }
 

@@ -159,7 +159,7 @@ impl Dialect {
         }
         said.commands.push(match group.is_empty() {
             true => FrameworkCommand::Accept { offers, operations: Vec::new(), tasks, refuse },
-            false => FrameworkCommand::LaunchGroup { offers, tasks: group, refuse },
+            false => FrameworkCommand::LaunchGroup { offers, operations: Vec::new(), tasks: group, refuse },
         });
         Ok(said)
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::text;
 
 pub use upkeep::{MaintenanceRecord, UnavailabilityRecord, WithdrawalRecord};
-pub use why::{TaskWhyRecord, WhyRecord};
+pub use why::{JobRecord, JobWhyRecord, TaskWhyRecord, WhyRecord};
 
 /// Amounts.
 #[derive(Serialize)]

@@ -1,7 +1,9 @@
 //! Why somebody waits, in JSON.
 
-use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
-use haggle_core::cluster::Why;
+use std::collections::BTreeMap;
+
+use haggle_core::allocator::{Hindrance, Lacking, Obstacle, Withheld};
+use haggle_core::cluster::{AheadView, Why};
 use serde::Serialize;
 
 use super::{CeilingRecord, ResourcesRecord, TaskRecord};
@@ -19,6 +21,8 @@ pub struct WhyRecord {
     /// `null`: it is offered nothing.
     rank: Option<usize>,
     ranked: usize,
+    /// The first of those before it, while it waits.
+    ahead: Vec<AheadRecord>,
     hindrances: Vec<HindranceRecord>,
 }
 
@@ -32,8 +36,52 @@ impl From<&Why> for WhyRecord {
             offers: why.offers,
             rank: why.rank,
             ranked: why.ranked,
+            ahead: why.ahead.iter().map(|ahead| AheadRecord::new(ahead, &why.role)).collect(),
             hindrances: why.hindrances.iter().map(Into::into).collect(),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct AheadRecord {
+    /// As people read it.
+    text: String,
+    framework: String,
+    name: String,
+    role: String,
+    /// Empty: the whole cluster.
+    under: String,
+    /// From 0 to 1, divided by the weight.
+    share: f64,
+    than: f64,
+}
+
+impl AheadRecord {
+    /// Of one that is ahead of a framework in this role.
+    fn new(view: &AheadView, of: &str) -> Self {
+        let AheadView { name, ahead } = view;
+        Self {
+            text: why::ahead_in_words(view, of),
+            framework: ahead.framework.to_string(),
+            name: name.clone(),
+            role: ahead.role.clone(),
+            under: ahead.under.clone(),
+            share: ahead.share.as_f64(),
+            than: ahead.than.as_f64(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LackingRecord {
+    agent: String,
+    /// `null`: it is no matter of amounts.
+    lacks: Option<ResourcesRecord>,
+}
+
+impl From<&Lacking> for LackingRecord {
+    fn from(Lacking { agent, lacks }: &Lacking) -> Self {
+        Self { agent: agent.to_string(), lacks: (!lacks.is_empty()).then(|| lacks.into()) }
     }
 }
 
@@ -46,6 +94,10 @@ struct HindranceRecord {
     /// `null`: the framework has not said what it wants.
     want: Option<ResourcesRecord>,
     agents: usize,
+    /// Some of these agents, the ones that lack least.
+    nearest: Vec<LackingRecord>,
+    /// `null`: no longer than it waits.
+    lasted_seconds: Option<f64>,
 }
 
 impl From<&Hindrance> for HindranceRecord {
@@ -55,6 +107,8 @@ impl From<&Hindrance> for HindranceRecord {
             obstacle: (&hindrance.obstacle).into(),
             want: hindrance.want.as_ref().map(Into::into),
             agents: hindrance.agents,
+            nearest: hindrance.nearest.iter().map(Into::into).collect(),
+            lasted_seconds: hindrance.age.map(|age| age.as_secs_f64()),
         }
     }
 }
@@ -76,7 +130,7 @@ enum ObstacleRecord {
     ReservedForOthers { reserved: ResourcesRecord },
     NotUnused { most_cpus: f64 },
     InUse { free: ResourcesRecord },
-    Offered { to: String, age_seconds: f64 },
+    Offered { to: Option<String>, age_seconds: f64 },
     Gang { tasks: u32, fit: u32 },
     Refused { lasts_seconds: f64 },
 }
@@ -107,7 +161,9 @@ impl From<&Obstacle> for ObstacleRecord {
             Obstacle::Reserved { reserved } => Self::ReservedForOthers { reserved: reserved.into() },
             Obstacle::NotUnused { most } => Self::NotUnused { most_cpus: most.as_cores() },
             Obstacle::InUse { free } => Self::InUse { free: free.into() },
-            Obstacle::Offered { to, age } => Self::Offered { to: to.to_string(), age_seconds: age.as_secs_f64() },
+            Obstacle::Offered { to, age } => {
+                Self::Offered { to: to.map(|to| to.to_string()), age_seconds: age.as_secs_f64() }
+            }
             Obstacle::Gang { tasks, fit } => Self::Gang { tasks: *tasks, fit: *fit },
             Obstacle::Refused { lasts } => Self::Refused { lasts_seconds: lasts.as_secs_f64() },
         }
@@ -120,6 +176,29 @@ pub struct TaskWhyRecord {
     pub id: String,
     /// `null`: the master does not know it.
     pub task: Option<TaskRecord>,
+    /// `null`: it is in none.
+    pub group: Option<JobRecord>,
     /// `null`: it waits for nothing.
     pub why: Option<WhyRecord>,
+}
+
+/// How tasks stand that belong together.
+#[derive(Serialize)]
+pub struct JobRecord {
+    /// What they are called together: their name, or the id of their group.
+    pub job: String,
+    pub framework: String,
+    /// How many are in each state.
+    pub tasks: BTreeMap<&'static str, usize>,
+    /// The first of those that have neither begun to run nor ended.
+    pub waiting: Vec<String>,
+}
+
+/// A job of `haggle why`.
+#[derive(Serialize)]
+pub struct JobWhyRecord {
+    #[serde(flatten)]
+    pub job: JobRecord,
+    /// Of its framework, in each of its roles. Empty when that is not there any more.
+    pub why: Vec<WhyRecord>,
 }

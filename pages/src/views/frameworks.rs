@@ -121,7 +121,7 @@ impl FrameworkPage {
             ("May be away for", why::span(framework.info.failover_timeout)),
         ];
         let told = |why: &Why| {
-            let lines = why::hindrances(&why.hindrances).iter().map(|line| printable(line)).collect();
+            let lines = why::reasons(why).iter().map(|line| printable(line)).collect();
             (printable(&why::headline(why)), lines, why.waits_for.is_some())
         };
         Self {

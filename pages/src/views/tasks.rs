@@ -193,6 +193,7 @@ mod tests {
             agent: Some(AgentId(1)),
             state,
             reason: (state == TaskState::Failed).then_some(Reason::MemoryLimit),
+            group: None,
             is_archived: false,
         }
     }

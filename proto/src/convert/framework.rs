@@ -129,10 +129,11 @@ impl From<FrameworkCommand> for Call {
                 refuse_ms: millis(refuse),
                 operations: operations.into_iter().map(Into::into).collect(),
             }),
-            FrameworkCommand::LaunchGroup { offers, tasks, refuse } => Call::LaunchGroup(v1::LaunchGroup {
+            FrameworkCommand::LaunchGroup { offers, operations, tasks, refuse } => Call::LaunchGroup(v1::LaunchGroup {
                 offers: ids(offers),
                 tasks: tasks.into_iter().map(Into::into).collect(),
                 refuse_ms: millis(refuse),
+                operations: operations.into_iter().map(Into::into).collect(),
             }),
             FrameworkCommand::Decline { offers, refuse } => {
                 Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
@@ -190,6 +191,7 @@ impl TryFrom<Call> for FrameworkCommand {
             },
             Call::LaunchGroup(launch) => Self::LaunchGroup {
                 offers: ids(launch.offers),
+                operations: launch.operations.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 tasks: launch.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 refuse: Duration::from_millis(launch.refuse_ms),
             },

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::{
-    AgentId, Bytes, FrameworkId, Fuel, Grants, Group, Input, Limits, OutputOverrun, Placed, Sharing, SpanId, TaskId,
-    TaskSpec, TaskTrace, TraceContext, TraceId,
+    AgentId, Bytes, FrameworkId, Fuel, Grants, Group, Input, Limits, OutputOverrun, Placed, PlacedOperation, Sharing,
+    SpanId, TaskId, TaskSpec, TaskTrace, TraceContext, TraceId,
 };
 
 use super::{Malformed, digest, required};
@@ -47,6 +47,21 @@ impl TryFrom<v1::PlacedTask> for Placed {
     fn try_from(wire: v1::PlacedTask) -> Result<Self, Malformed> {
         let task = required(wire.task, "task of a group")?.try_into()?;
         Ok(Self { agent: AgentId(wire.agent), task: Arc::new(task) })
+    }
+}
+
+impl From<PlacedOperation> for v1::PlacedOperation {
+    fn from(placed: PlacedOperation) -> Self {
+        Self { agent: placed.agent.0, operation: Some(placed.operation.into()) }
+    }
+}
+
+impl TryFrom<v1::PlacedOperation> for PlacedOperation {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::PlacedOperation) -> Result<Self, Malformed> {
+        let operation = required(wire.operation, "operation with a group")?.try_into()?;
+        Ok(Self { agent: AgentId(wire.agent), operation })
     }
 }
 

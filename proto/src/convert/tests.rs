@@ -184,6 +184,10 @@ fn everything_a_framework_says_survives_the_wire() {
         },
         FrameworkCommand::LaunchGroup {
             offers: offers.clone(),
+            operations: operations()
+                .into_iter()
+                .map(|operation| PlacedOperation { agent: AgentId(2), operation })
+                .collect(),
             tasks: vec![Placed { agent: AgentId(2), task: Arc::new(spec()) }],
             refuse: Duration::from_secs(3),
         },

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use haggle_core::allocator::{Hindrance, Obstacle};
-use haggle_core::cluster::Why;
-use haggle_core::{FrameworkId, MilliCpu};
+use haggle_core::allocator::{Ahead, Hindrance, Lacking, Obstacle};
+use haggle_core::cluster::{AheadView, Why};
+use haggle_core::resources::Share;
+use haggle_core::{AgentId, FrameworkId, MilliCpu};
 
 use super::operator::{count, size};
 use super::resources::amount;
@@ -25,6 +26,7 @@ impl From<Why> for v1::WhyResponse {
             offers: count(why.offers),
             rank: why.rank.map(count),
             ranked: count(why.ranked),
+            ahead: why.ahead.into_iter().map(Into::into).collect(),
             hindrances: why.hindrances.into_iter().map(Into::into).collect(),
         }
     }
@@ -43,8 +45,40 @@ impl TryFrom<v1::WhyResponse> for Why {
             offers: size(wire.offers),
             rank: wire.rank.map(size),
             ranked: size(wire.ranked),
+            ahead: wire.ahead.into_iter().map(Into::into).collect(),
             hindrances: wire.hindrances.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl From<AheadView> for v1::Ahead {
+    fn from(AheadView { name, ahead }: AheadView) -> Self {
+        let Ahead { framework, role, under, share, than } = ahead;
+        let (share, than) = (share.as_millionths(), than.as_millionths());
+        Self { framework: framework.0, name, role, under, share, than }
+    }
+}
+
+impl From<v1::Ahead> for AheadView {
+    fn from(wire: v1::Ahead) -> Self {
+        let v1::Ahead { framework, name, role, under, share, than } = wire;
+        let [share, than] = [share, than].map(|millionths| Share::new(millionths, 1_000_000));
+        Self { name, ahead: Ahead { framework: FrameworkId(framework), role, under, share, than } }
+    }
+}
+
+impl From<Lacking> for v1::Lacking {
+    fn from(Lacking { agent, lacks }: Lacking) -> Self {
+        Self { agent: agent.0, lacks: (!lacks.is_empty()).then(|| lacks.into()) }
+    }
+}
+
+impl TryFrom<v1::Lacking> for Lacking {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::Lacking) -> Result<Self, Malformed> {
+        let lacks = wire.lacks.map(TryInto::try_into).transpose()?.unwrap_or_default();
+        Ok(Self { agent: AgentId(wire.agent), lacks })
     }
 }
 
@@ -53,6 +87,8 @@ impl From<Hindrance> for v1::Hindrance {
         Self {
             want: hindrance.want.map(Into::into),
             agents: count(hindrance.agents),
+            nearest: hindrance.nearest.into_iter().map(Into::into).collect(),
+            age_ms: hindrance.age.map(millis),
             obstacle: Some(hindrance.obstacle.into()),
         }
     }
@@ -66,6 +102,8 @@ impl TryFrom<v1::Hindrance> for Hindrance {
             obstacle: required(wire.obstacle, "obstacle of a hindrance")?.try_into()?,
             want: wire.want.map(TryInto::try_into).transpose()?,
             agents: size(wire.agents),
+            nearest: wire.nearest.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            age: wire.age_ms.map(Duration::from_millis),
         })
     }
 }
@@ -91,7 +129,9 @@ impl From<Obstacle> for hindrance::Obstacle {
             Obstacle::VolumeInUse(volume) => Self::VolumeInUse(volume.into()),
             Obstacle::NotUnused { most } => Self::NotUnused(v1::NotUnused { most_milli_cpus: most.get() }),
             Obstacle::InUse { free } => Self::InUse(v1::InUse { free: Some(free.into()) }),
-            Obstacle::Offered { to, age } => Self::Offered(v1::HeldInOffers { to: to.0, age_ms: millis(age) }),
+            Obstacle::Offered { to, age } => {
+                Self::Offered(v1::HeldInOffers { to: to.map(|to| to.0), age_ms: millis(age) })
+            }
             Obstacle::Gang { tasks, fit } => Self::Gang(v1::GangWithoutRoom { tasks, fit }),
             Obstacle::Refused { lasts } => Self::Refused(v1::RefusedBefore { lasts_ms: millis(lasts) }),
         }
@@ -131,7 +171,9 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
                 Self::NotUnused { most: MilliCpu::new(amount("most_milli_cpus", wire.most_milli_cpus)?) }
             }
             Wire::InUse(wire) => Self::InUse { free: required(wire.free, "resources that are free")?.try_into()? },
-            Wire::Offered(wire) => Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) },
+            Wire::Offered(wire) => {
+                Self::Offered { to: wire.to.map(FrameworkId), age: Duration::from_millis(wire.age_ms) }
+            }
             Wire::Gang(v1::GangWithoutRoom { tasks, fit }) => Self::Gang { tasks, fit },
             Wire::Refused(wire) => Self::Refused { lasts: Duration::from_millis(wire.lasts_ms) },
         })

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use haggle_sdk::{
     Acknowledgement, AgentId, AllocationSpec, Client, Events, FrameworkInfo, Index, InverseOfferId, OfferId, Placed,
-    Question, QueuedTasks, RunError, TaskId, TaskSpec, UpdateId,
+    PlacedOperation, Question, QueuedTasks, RunError, TaskId, TaskSpec, UpdateId,
 };
 use pyo3::{Bound, PyAny, PyResult, Python, pyclass, pymethods};
 use tokio::sync::Mutex;
@@ -89,6 +89,7 @@ impl Framework {
         &self,
         py: Python<'_>,
         offers: Vec<String>,
+        operations: Vec<(OperationSpec, String)>,
         tasks: Vec<(Spec, String)>,
         refuse: f64,
     ) -> PyResult<Vec<String>> {
@@ -98,8 +99,13 @@ impl Framework {
             let agent = agent.parse().map_err(unreadable)?;
             placed.push(Placed { agent, task: Arc::new(self.checked(spec, 1)?) });
         }
+        let placed_operation = |(spec, agent): (OperationSpec, String)| {
+            let agent = agent.parse().map_err(unreadable)?;
+            Ok(PlacedOperation { agent, operation: spec.operation()? })
+        };
+        let operations = operations.into_iter().map(placed_operation).collect::<PyResult<Vec<_>>>()?;
         let ids = placed.iter().map(|placed| placed.task.id.to_string()).collect();
-        wait(py, self.framework.launch_group(offers, placed, refuse))?.or_raise()?;
+        wait(py, self.framework.launch_group_with(offers, operations, placed, refuse))?.or_raise()?;
         Ok(ids)
     }
 

@@ -160,7 +160,9 @@ def test_a_group_runs_on_several_agents_or_not_at_all(pair: Cluster) -> None:
 
         ends = {told(framework, "KILLED").task, heard(framework, Update).status.task}
         assert ends == set(tasks)
-        (dropped,) = framework.launch_group(offers, [(large, agents[0])])
+        wanted = Reserve("default", Resources(cpus=0.1))
+        (dropped,) = framework.launch_group(offers, [(large, agents[0])], operations=[(wanted, agents[1])])
+        assert "is gone" in heard(framework, OperationDropped).why
         assert told(framework, "DROPPED").task == dropped
 
 

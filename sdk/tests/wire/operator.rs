@@ -176,7 +176,13 @@ async fn what_is_to_be_done_to_volumes_is_said_as_it_is() {
 #[tokio::test]
 async fn why_a_framework_waits_comes_as_the_master_says_it() {
     let played = Played::start().await;
-    let hindrance = Hindrance { obstacle: Obstacle::NoAgent, want: Some(resources(500)), agents: 0 };
+    let hindrance = Hindrance {
+        obstacle: Obstacle::NoAgent,
+        want: Some(resources(500)),
+        agents: 0,
+        nearest: Vec::new(),
+        age: None,
+    };
     let why = Why {
         framework: FrameworkId(1),
         name: "f".into(),
@@ -186,6 +192,7 @@ async fn why_a_framework_waits_comes_as_the_master_says_it() {
         offers: 0,
         rank: Some(1),
         ranked: 3,
+        ahead: Vec::new(),
         hindrances: vec![hindrance],
     };
     *played.stage.why.lock().unwrap() = Some(why.clone().into());

@@ -192,7 +192,7 @@ impl Plan {
 
     /// What the framework is called that runs them.
     pub(super) fn framework_name(&self) -> String {
-        format!("haggle run {}", self.label)
+        format!("{}{}", crate::commands::FRAMEWORK_OF_RUN, self.label)
     }
 
     /// The tasks, once the artifacts have their digests and the default of cpus is known.

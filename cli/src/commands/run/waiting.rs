@@ -52,7 +52,7 @@ impl Waiting {
                 self.asking = Some(
                     async move {
                         let told = ask(&client, framework, &name, &role).await.ok().flatten();
-                        let lines = told.map(|told| why::hindrances(&told.hindrances)).unwrap_or_default();
+                        let lines = told.map(|told| why::reasons(&told)).unwrap_or_default();
                         // It may have what it wants by now. Then what the runner saw was the reason.
                         let lines = if lines.is_empty() { vec![why.to_string()] } else { lines };
                         Reasons { since, waiting, lines }

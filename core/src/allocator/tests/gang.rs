@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::super::{Obstacle, Promise};
+use super::super::{Obstacle, Promise, Sight};
 use super::{World, guarantee, limit, size, want};
 use crate::agent::AgentInfo;
 use crate::demand::{Constraint, Test, Want};
@@ -41,7 +41,7 @@ fn launch_all(world: &mut World, id: u64) -> Vec<(u64, Resources)> {
 fn obstacles(world: &World, id: u64) -> Vec<Obstacle> {
     let role = world.allocator.subscribed(FrameworkId(id), None)[0].role;
     let path = world.allocator.tree.path(role);
-    let why = world.allocator.why(FrameworkId(id), &path, world.now).expect("it is known");
+    let why = world.allocator.why(FrameworkId(id), &path, world.now, &Sight::ALL).expect("it is known");
     why.hindrances.into_iter().map(|hindrance| hindrance.obstacle).collect()
 }
 

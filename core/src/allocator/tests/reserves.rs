@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::Obstacle;
+use super::super::{Obstacle, Sight};
 use super::{World, at_most, exactly, guarantee, limit, size, want};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, FrameworkId};
@@ -21,7 +21,7 @@ fn keeps(role: &str, total: Resources, kept: Resources) -> AgentInfo {
 }
 
 fn obstacles(world: &World, id: u64, role: &str) -> Vec<Obstacle> {
-    let why = world.allocator.why(FrameworkId(id), role, world.now).expect("it is in that role");
+    let why = world.allocator.why(FrameworkId(id), role, world.now, &Sight::ALL).expect("it is in that role");
     why.hindrances.into_iter().map(|hindrance| hindrance.obstacle).collect()
 }
 

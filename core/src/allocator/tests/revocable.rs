@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::Obstacle;
+use super::super::{Obstacle, Sight};
 use super::{World, exactly, size, want};
 use crate::id::{AgentId, FrameworkId};
 use crate::quantity::MilliCpu;
@@ -141,7 +141,7 @@ fn whoever_waits_for_it_hears_how_much_there_is() {
     world.wants(2, [want(idle(4, 128), 1, 0)]);
     world.allocate();
 
-    let why = world.allocator.why(FrameworkId(2), "asks", world.now).expect("it is in that role");
+    let why = world.allocator.why(FrameworkId(2), "asks", world.now, &Sight::ALL).expect("it is in that role");
 
     let obstacles: Vec<_> = why.hindrances.into_iter().map(|other| (other.obstacle, other.agents)).collect();
     assert_eq!(obstacles, vec![(Obstacle::NotUnused { most: MilliCpu::from_cores(3) }, 2)]);

@@ -1,3 +1,4 @@
+use super::super::Sight;
 use super::{World, milli, size, want};
 use crate::quota::RoleRecord;
 use crate::resources::Resources;
@@ -70,7 +71,7 @@ fn whom_agents_are_too_small_for_is_told_that() {
     world.agent(1, size(1, 64));
     world.allocate();
 
-    let why = world.allocator.why(crate::id::FrameworkId(1), "a", world.now).unwrap();
+    let why = world.allocator.why(crate::id::FrameworkId(1), "a", world.now, &Sight::ALL).unwrap();
 
     assert_eq!(why.hindrances[0].obstacle, super::super::Obstacle::TooLarge { largest: size(1, 64) });
 }

@@ -114,6 +114,12 @@ impl Tree {
         }
     }
 
+    /// Where a branch stands under the role in which it competes: one as of [`Self::share_of_branch`]. `None` when nobody in it would
+    /// take something.
+    pub(in super::super) fn place_of_branch(&self, under: RoleId, branch: Option<RoleId>) -> Option<Place> {
+        branch.map_or_else(|| self.role(under).own_place, |id| self.role(id).place)
+    }
+
     /// What share a role would have if all its siblings with frameworks took all they may.
     pub(in super::super) fn fair_share(&self, id: RoleId) -> Share {
         let role = self.role(id);

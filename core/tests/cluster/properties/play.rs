@@ -107,7 +107,11 @@ impl Chaos {
                 tasks.push(Placed { agent: offer.agent, task });
             }
             let offers = open.iter().map(|offer| offer.id).collect();
-            FrameworkCommand::LaunchGroup { offers, tasks, refuse: Duration::ZERO }
+            // Half of them reserve something on each agent before, or unreserve it.
+            let operation = operation_of((cpus[0] + cpus[1] % 2 * 3) as usize);
+            let on = |offer: &OfferView| PlacedOperation { agent: offer.agent, operation: operation.clone().into() };
+            let operations = open.iter().filter(|_| cpus[2] == 1).map(on).collect();
+            FrameworkCommand::LaunchGroup { offers, operations, tasks, refuse: Duration::ZERO }
         });
     }
 

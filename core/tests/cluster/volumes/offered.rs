@@ -221,7 +221,10 @@ fn a_gang_is_offered_the_agents_that_hold_its_volumes_all_at_once() {
         |at: usize| Placed { agent: agents[at].id, task: Arc::new(mounts(framework, at as u64 + 1, held[at], true)) };
     let tasks = vec![placed(0), placed(1)];
 
-    world.framework_says(framework, FrameworkCommand::LaunchGroup { offers, tasks, refuse: NO_REFUSAL });
+    world.framework_says(
+        framework,
+        FrameworkCommand::LaunchGroup { offers, operations: Vec::new(), tasks, refuse: NO_REFUSAL },
+    );
 
     assert_eq!(views(&world).iter().map(|view| view.users).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(offered(&world, framework), [], "nothing of it is wanted any more");
@@ -238,7 +241,10 @@ fn a_gang_is_not_offered_one_volume_for_two_tasks_at_once_unless_it_is_shared() 
     assert_eq!(offered(&world, framework), [held[0]]);
     let reader = |number| Placed { agent: agents[0].id, task: Arc::new(mounts(framework, number, held[0], false)) };
     let tasks = vec![reader(1), reader(2)];
-    world.framework_says(framework, FrameworkCommand::LaunchGroup { offers, tasks, refuse: NO_REFUSAL });
+    world.framework_says(
+        framework,
+        FrameworkCommand::LaunchGroup { offers, operations: Vec::new(), tasks, refuse: NO_REFUSAL },
+    );
     assert_eq!(views(&world)[0].users, 2);
 }
 
@@ -252,7 +258,8 @@ fn a_group_that_mounts_what_it_was_not_offered_is_not_launched_at_all() {
         task: Arc::new(mounts(framework, at as u64 + 1, held[0], true)),
     });
 
-    let launch = FrameworkCommand::LaunchGroup { offers, tasks: both.to_vec(), refuse: NO_REFUSAL };
+    let launch =
+        FrameworkCommand::LaunchGroup { offers, operations: Vec::new(), tasks: both.to_vec(), refuse: NO_REFUSAL };
     let effects = world.framework_says(framework, launch);
 
     let ends: Vec<_> = updates(&effects, framework).into_iter().map(|status| status.reason).collect();

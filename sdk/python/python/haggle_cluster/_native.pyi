@@ -27,7 +27,13 @@ class Framework:
     def accept(
         self, offers: list[str], operations: list[dict[str, Any]], tasks: list[dict[str, Any]], refuse: float
     ) -> list[str]: ...
-    def launch_group(self, offers: list[str], tasks: list[tuple[dict[str, Any], str]], refuse: float) -> list[str]: ...
+    def launch_group(
+        self,
+        offers: list[str],
+        operations: list[tuple[dict[str, Any], str]],
+        tasks: list[tuple[dict[str, Any], str]],
+        refuse: float,
+    ) -> list[str]: ...
     def open(
         self, offers: list[str], name: str, resources: dict[str, Any], idle_timeout: float, refuse: float
     ) -> str: ...

@@ -91,14 +91,21 @@ class Framework:
         return self._native.accept([offer.id for offer in offers], wanted, specs, refuse)
 
     def launch_group(
-        self, offers: Iterable[Offer], tasks: Iterable[tuple[Task, str]], *, refuse: float = 5.0
+        self,
+        offers: Iterable[Offer],
+        tasks: Iterable[tuple[Task, str]],
+        *,
+        operations: Iterable[tuple[Operation, str]] = (),
+        refuse: float = 5.0,
     ) -> list[str]:
         """Launches tasks on agents of which there are offers, all of them or none, and gives back their ids.
 
-        They live and die together: when one comes to any end but ``FINISHED``, the others are ended.
+        They live and die together: when one comes to any end but ``FINISHED``, the others are ended. Before anything is launched
+        ``operations`` are carried out, each on the agent that is named with it; when one cannot be done, nothing is.
         """
         specs = [(self._spec(task), agent) for task, agent in tasks]
-        return self._native.launch_group([offer.id for offer in offers], specs, refuse)
+        wanted = [(operation._spec(), agent) for operation, agent in operations]
+        return self._native.launch_group([offer.id for offer in offers], wanted, specs, refuse)
 
     def open(
         self,

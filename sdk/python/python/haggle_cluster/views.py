@@ -268,17 +268,22 @@ class Happening:
 
 @dataclass(frozen=True)
 class Why:
-    """Why a framework has not what it wants. ``hindrances`` are as people read them, the most important first."""
+    """Why a framework has not what it wants. ``ahead`` and ``hindrances`` are as people read them, the most important first."""
 
     framework: str
     name: str
     role: str
     waits_seconds: float | None
     offers: int
+    #: Where it stands by fair share: 1 is next. ``None`` when it is offered nothing.
+    rank: int | None
+    #: The first of those before it, of those that may be seen.
+    ahead: list[str]
     hindrances: list[str]
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Why:
         """From what the native part says."""
-        names = ("framework", "name", "role", "waits_seconds", "offers")
-        return cls(**{name: record[name] for name in names}, hindrances=[one["text"] for one in record["hindrances"]])
+        names = ("framework", "name", "role", "waits_seconds", "offers", "rank")
+        texts = {name: [one["text"] for one in record[name]] for name in ("ahead", "hindrances")}
+        return cls(**{name: record[name] for name in names}, **texts)

@@ -51,7 +51,12 @@ impl RunnerState {
             placed.extend(task.map(|task| Placed { agent, task }));
         }
         placed.sort_by_key(|placed| placed.task.id);
-        self.out.commands.push(FrameworkCommand::LaunchGroup { offers, tasks: placed, refuse: Duration::ZERO });
+        self.out.commands.push(FrameworkCommand::LaunchGroup {
+            offers,
+            operations: Vec::new(),
+            tasks: placed,
+            refuse: Duration::ZERO,
+        });
         self.stall.launched(now);
     }
 

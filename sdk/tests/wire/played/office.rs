@@ -217,9 +217,9 @@ impl Operator for Office {
         &self,
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<Self::ListTasksStream>, Status> {
-        let only = request.into_inner().only;
+        let v1::ListTasksRequest { only, name, .. } = request.into_inner();
         let mut tasks = self.0.tasks.lock().unwrap().clone();
-        tasks.retain(|task| only.is_none() || task.id == only);
+        tasks.retain(|task| (only.is_none() || task.id == only) && (name.is_empty() || task.name == name));
         Ok(pieces(tasks, |tasks| v1::ListTasksResponse { tasks }))
     }
 

@@ -148,7 +148,7 @@ impl World {
         }
         let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));
         let offers = offers.iter().map(|offer| offer.id).collect();
-        self.call(at, life, FrameworkCommand::LaunchGroup { offers, tasks, refuse });
+        self.call(at, life, FrameworkCommand::LaunchGroup { offers, operations: Vec::new(), tasks, refuse });
     }
 
     pub(super) fn updated(&mut self, at: usize, life: u64, epoch: Epoch, status: &TaskStatus) {

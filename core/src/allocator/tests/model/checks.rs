@@ -4,11 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::super::super::Allocation;
 use super::super::super::demand::Urgency;
 use super::super::super::seat::Seat;
 use super::super::super::slots::{Rooms, Slots};
 use super::super::super::verdict::Stage;
+use super::super::super::{Allocation, Allocator, Hindrance, Lacking, Obstacle, Sight, Waits};
 use super::steps::{Model, Refusal, Task};
 use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId};
@@ -217,11 +217,56 @@ impl Model {
         let allocator = &self.world.allocator;
         for (id, known) in allocator.members.iter().filter(|(_, known)| known.subscribed) {
             let path = allocator.tree.path(id.role);
-            let why = allocator.why(id.framework, &path, self.world.now).expect("it is known");
+            let why = allocator.why(id.framework, &path, self.world.now, &Sight::ALL).expect("it is known");
             if why.since.is_some() {
                 assert!(!why.hindrances.is_empty(), "{id:?} waits for no reason: {known:?}");
             } else if known.active && !known.suppressed && !known.promises.is_empty() {
                 assert!(why.hindrances.is_empty(), "{id:?} has all it wants: {why:?}");
+            }
+            self.check_who_is_ahead(*id, &why);
+            why.hindrances.iter().for_each(|hindrance| self.check_who_is_near(hindrance));
+        }
+    }
+
+    /// Those that are said to be ahead are, and nobody before them is left out.
+    fn check_who_is_ahead(&self, id: Seat, why: &Waits) {
+        let allocator = &self.world.allocator;
+        let before = why.rank.filter(|_| why.since.is_some()).map_or(0, |rank| rank - 1);
+        assert_eq!(why.ahead.len(), before.min(Allocator::MOST_AHEAD), "{id:?}: {why:?}");
+        for ahead in &why.ahead {
+            let role = allocator.tree.find(&ahead.role).expect("it has a framework");
+            let first = Seat { framework: ahead.framework, role };
+            assert!(first != id && ahead.share <= ahead.than && allocator.is_ahead(first, id), "{id:?}: {ahead:?}");
+        }
+    }
+
+    /// Agents are named as often as they are counted, and each that is said to lack something does.
+    fn check_who_is_near(&self, hindrance: &Hindrance) {
+        let allocator = &self.world.allocator;
+        let of_itself = hindrance.agents == 0;
+        assert!(
+            hindrance.nearest.is_empty() == of_itself && hindrance.nearest.len() <= hindrance.agents,
+            "{hindrance:?}"
+        );
+        for Lacking { agent, lacks } in &hindrance.nearest {
+            let holding = &allocator.agents[agent];
+            let (has, free) = (holding.has(), holding.free().resources);
+            match (&hindrance.obstacle, &hindrance.want) {
+                (Obstacle::TooLarge { .. } | Obstacle::NotUnused { .. }, Some(want)) => {
+                    let mut enough = has;
+                    assert!(!lacks.is_empty() && !enough.contains(want), "{hindrance:?}");
+                    enough.give(lacks);
+                    assert!(enough.contains(want), "{hindrance:?}");
+                }
+                (Obstacle::InUse { .. }, Some(want)) => {
+                    let mut enough = free;
+                    enough.give(lacks);
+                    assert!(!lacks.is_empty() && has.contains(want) && enough.contains(want), "{hindrance:?}");
+                }
+                (Obstacle::Withheld(withheld), _) => {
+                    assert!(!holding.active && holding.withheld == Some(*withheld) && lacks.is_empty());
+                }
+                _ => assert!(holding.active, "{hindrance:?}"),
             }
         }
     }
