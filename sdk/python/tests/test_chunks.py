@@ -61,9 +61,19 @@ def test_one_slow_task_among_quick_ones_is_forgotten_by_and_by() -> None:
 
     for _ in range(5):
         sizes.append(chunks.next(standing(100_000)))
-        chunks.answered([0.001] * 10)
+        chunks.answered([0.001] * 3)
 
-    assert sizes[0] == int(TARGET / 0.008) and sizes == sorted(sizes) and sizes[-1] > 100
+    assert sizes[0] == int(TARGET / 0.008) and sizes == sorted(sizes) and sizes[-1] > 140
+
+
+def test_a_long_call_is_remembered_no_longer_than_one_that_just_has_its_own_task() -> None:
+    chunks = knowing(0.001)
+    chunks.answered([600.0])
+
+    for _ in range(8):
+        chunks.answered([0.001])
+
+    assert chunks.next(standing(100_000)) > 50
 
 
 def test_what_the_first_call_of_a_task_takes_longer_is_not_taken_for_what_calls_take() -> None:

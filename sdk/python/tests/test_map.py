@@ -35,7 +35,7 @@ def squared(x: int) -> int:
 def test_many_short_calls_share_few_tasks_and_their_results_are_in_order(cluster: Cluster, executor: Executor) -> None:
     assert list(executor.map(squared, range(1000))) == [x * x for x in range(1000)]
 
-    assert tasks_of(cluster, squared) < 100
+    assert tasks_of(cluster, squared) < 400
 
 
 def waits(x: int) -> int:
@@ -62,7 +62,7 @@ def waits_later(x: int) -> int:
 def test_calls_that_become_long_have_a_task_each_from_then_on(cluster: Cluster, executor: Executor) -> None:
     assert list(executor.map(waits_later, range(110))) == list(range(110))
 
-    assert 10 <= tasks_of(cluster, waits_later) <= 60
+    assert 10 <= tasks_of(cluster, waits_later) < 100
 
 
 def limited(x: int) -> int:

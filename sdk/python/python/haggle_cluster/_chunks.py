@@ -98,8 +98,9 @@ class Chunks:
             self._first = max(0.0, took[0] - each)
         # Whatever is longer has a task of its own just as well, and would be remembered for longer.
         each = min(max(each, _SHORTEST), 2 * TARGET)
-        # Up at once, and down by and by.
-        self._each = each if self._each is None or each > self._each else (each + self._each) / 2
+        # Up at once, and down by as much as there is behind it.
+        before = self._each
+        self._each = each if before is None or each > before else (before + len(took) * each) / (1 + len(took))
 
     def broke(self) -> None:
         """A call ended the task that it shared with others. Some that have a task each come first, before others share one again."""
