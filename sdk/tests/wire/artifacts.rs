@@ -92,8 +92,7 @@ async fn a_task_that_is_elsewhere_is_fetched_once_for_all_that_are_alike() {
         ("oci://r.example/app:1".to_owned(), b"module".to_vec()),
         ("s3://b/words".to_owned(), b"words".to_vec()),
     ]);
-    let (module, words) =
-        (client.upload_bytes("module").await.unwrap(), client.upload_bytes("words").await.unwrap());
+    let (module, words) = (client.upload_bytes("module").await.unwrap(), client.upload_bytes("words").await.unwrap());
     let task = Task::from_source("oci://r.example/app:1").input_from("/words", "s3://b/words").arg("x");
 
     let first = client.resolve(task.clone()).await.unwrap();

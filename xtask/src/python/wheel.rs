@@ -79,7 +79,7 @@ struct Staged(PathBuf);
 
 impl Staged {
     fn beside(sdk: &Path, haggle: &Path) -> anyhow::Result<Self> {
-        let staged = Self(sdk.join("haggle_cluster.data"));
+        let staged = Self(sdk.join("haggle_cluster._native.data"));
         let scripts = staged.0.join("scripts");
         fs::create_dir_all(&scripts).with_context(|| format!("cannot make {}", scripts.display()))?;
         let place = scripts.join(haggle.file_name().context("the haggle program is a file")?);
