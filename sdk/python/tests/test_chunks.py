@@ -17,20 +17,20 @@ def standing(waiting: int, *, waited: float = 0.0, unbegun: int = 0, running: in
 
 
 def knowing(each: float, *, at_once: int = 1) -> Chunks:
-    chunks = Chunks(None)
+    chunks = Chunks(None, 1024)
     chunks.next(standing(0, running=at_once))
     chunks.answered([each, each])
     return chunks
 
 
 def test_the_first_calls_have_a_task_each() -> None:
-    chunks = Chunks(None)
+    chunks = Chunks(None, 1024)
 
     assert [chunks.next(standing(1000, unbegun=unbegun)) for unbegun in range(AHEAD + 1)] == [1] * AHEAD + [0]
 
 
 def test_as_many_tasks_are_handed_over_as_run() -> None:
-    chunks = Chunks(None)
+    chunks = Chunks(None, 1024)
 
     assert chunks.next(standing(1000, unbegun=7, running=8)) == 1
     assert chunks.next(standing(1000, unbegun=8, running=8)) == 0
@@ -77,7 +77,7 @@ def test_a_long_call_is_remembered_no_longer_than_one_that_just_has_its_own_task
 
 
 def test_what_the_first_call_of_a_task_takes_longer_is_not_taken_for_what_calls_take() -> None:
-    chunks = Chunks(None)
+    chunks = Chunks(None, 1024)
     chunks.answered([0.005] + [0.0001] * 99)
 
     chunks.answered([0.005])
@@ -86,8 +86,8 @@ def test_what_the_first_call_of_a_task_takes_longer_is_not_taken_for_what_calls_
 
 
 def test_a_clock_that_stands_still_makes_no_endless_tasks() -> None:
-    assert knowing(0.0, at_once=2).next(standing(1000)) == 1000
-    assert Chunks(None).longest == LONGEST
+    assert knowing(0.0, at_once=2).next(standing(1000)) == 512
+    assert Chunks(None, 1024).longest == LONGEST
 
 
 def test_towards_the_end_no_task_has_more_than_half_of_its_share() -> None:
@@ -112,6 +112,13 @@ def test_too_few_short_calls_wait_for_more_and_not_for_long() -> None:
     assert chunks.next(standing(3, is_all=True)) == 3
 
 
+def test_nobody_waits_for_more_than_may_be_ahead() -> None:
+    chunks = Chunks(None, 2)
+    chunks.answered([10 * MICRO] * 2)
+
+    assert chunks.next(standing(1, is_all=False)) == 1
+
+
 def test_after_a_task_was_ended_by_a_call_some_have_a_task_each() -> None:
     chunks = knowing(10 * MICRO)
 
@@ -123,12 +130,12 @@ def test_after_a_task_was_ended_by_a_call_some_have_a_task_each() -> None:
 
 
 def test_calls_that_share_a_task_leave_the_last_of_them_most_of_the_time_limit() -> None:
-    chunks = Chunks(0.1)
+    chunks = Chunks(0.1, 1024)
     chunks.answered([0.001, 0.001])
 
     assert chunks.longest == pytest.approx(0.025)
     assert chunks.next(standing(100_000)) <= 19
-    assert Chunks(3600.0).longest == LONGEST
+    assert Chunks(3600.0, 1024).longest == LONGEST
 
 
 @dataclass
@@ -144,7 +151,7 @@ class Played:
 
 def play(times: Callable[[int], float], count: int, cores: int, window: int = 1024, start: float = START) -> Played:
     """Calls that take so long, on so many cores, none of which costs anything else than the start of a task."""
-    chunks = Chunks(None)
+    chunks = Chunks(None, 1024)
     left, waiting = list(range(count)), list[int]()
     waiting, left = left[:window], left[window:]
     now, tasks, longest = 0.0, 0, 0.0

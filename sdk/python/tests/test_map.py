@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from haggle_cluster import Call, Cluster, ExitCode, Executor, FuelExhausted, MemoryLimit, OutputLimit, TimeLimit
+from haggle_cluster import Call, Cluster, ExitCode, Executor, FuelExhausted, Killed, MemoryLimit, OutputLimit, TimeLimit
 
 pytestmark = pytest.mark.usefixtures("interpreter")
 
 
 def calls(executor: Executor, function: Callable[[int], Any], items: Iterable[int]) -> list[Call[Any]]:
     """The calls of a map without a chunk size, each of which can be asked."""
-    return list(executor._fed(((item,) for item in items), *executor._ship(function), executor._quotas))
+    return list(executor._fed(((item,) for item in items), *executor._ship(function), executor._quotas, 1024))
 
 
 def tasks_of(cluster: Cluster, function: Callable[..., Any]) -> int:
@@ -63,6 +63,25 @@ def test_calls_that_become_long_have_a_task_each_from_then_on(cluster: Cluster, 
     assert list(executor.map(waits_later, range(110))) == list(range(110))
 
     assert 10 <= tasks_of(cluster, waits_later) < 100
+
+
+def waits_once(x: int) -> int:
+    import time
+
+    if x == 77:
+        time.sleep(300)
+    return x
+
+
+def test_a_call_that_takes_long_keeps_no_other_waiting_before_or_behind_it(executor: Executor) -> None:
+    made = calls(executor, waits_once, range(200))
+    others = [call for at, call in enumerate(made) if at != 77]
+
+    done, left = concurrent.futures.wait(others, 100)
+
+    assert len(done) == 199 and not left and not made[77].done()
+    made[77].kill()
+    assert type(made[77].exception()) is Killed
 
 
 def limited(x: int) -> int:

@@ -56,10 +56,12 @@ class Standing:
 class Chunks:
     """What is known of the calls of one map."""
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float | None, most_ahead: int) -> None:
         allowed = LONGEST if timeout is None else min(LONGEST, timeout * OF_TIMEOUT)
         #: After so many seconds a task begins no further call.
         self.longest = allowed
+        # Of calls that are ahead of who reads, that many may wait for others.
+        self._most_held = most_ahead // 2
         self._target = allowed * TARGET / LONGEST
         # Of one call. Nothing while that is not known.
         self._each: float | None = None
@@ -80,7 +82,7 @@ class Chunks:
             return 0
         if self._each is None:
             return 1
-        least = START / self._each
+        least = min(START / self._each, self._most_held)
         if now.waiting < least and now.waited < PATIENCE and not now.is_all:
             return 0
         # Half of an even share, so that none works for long when the others have no more to do.

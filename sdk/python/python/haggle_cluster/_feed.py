@@ -33,10 +33,14 @@ class Feed:
     """Hands over calls by ``launch``, which may wait, as many in a task as its policy says."""
 
     def __init__(
-        self, launch: Callable[[list[Packed], Feed], None], forget: Callable[[list[Call[Any]]], None], timeout: float | None
+        self,
+        launch: Callable[[list[Packed], Feed], None],
+        forget: Callable[[list[Call[Any]]], None],
+        timeout: float | None,
+        most_ahead: int,
     ) -> None:
         self._launch, self._forget = launch, forget
-        self._policy = Chunks(timeout)
+        self._policy = Chunks(timeout, most_ahead)
         #: After so many seconds a task begins no further call.
         self.longest = self._policy.longest
         self._changed = threading.Condition()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import itertools
 import marshal
 import threading
@@ -90,7 +91,7 @@ class Call(TaskFuture[T]):
 
 
 class Executor(futures.Executor):
-    """Runs Python functions on a cluster, each call in a sandbox of its own with its own quotas.
+    """Runs Python functions on a cluster, in sandboxes with quotas: with :meth:`submit` each call has its own.
 
     >>> with Executor() as executor:
     ...     print(executor.submit(pow, 2, 100).result())
@@ -174,7 +175,7 @@ class Executor(futures.Executor):
         shipped, function = self._ship(fn)
         items = zip(*iterables)
         if chunksize is None and not quotas and allowed.fuel is None:
-            calls = self._fed(items, shipped, function, allowed)
+            calls = self._fed(items, shipped, function, allowed, max_in_flight)
         else:
             calls = self._chunked(items, shipped, function, allowed, chunksize or 1)
         results: Iterator[T] = in_order(calls, max(max_in_flight, chunksize or 1), timeout)
@@ -190,8 +191,9 @@ class Executor(futures.Executor):
             while (result := await asyncio.to_thread(next, results, end)) is not end:
                 yield result  # type: ignore[misc]
         finally:
-            # Who stops early takes the calls along that are ahead.
-            await asyncio.to_thread(results.close)  # type: ignore[attr-defined]
+            # Who stops early takes the calls along that are ahead; unless a thread still waits for one of them.
+            with contextlib.suppress(ValueError):
+                await asyncio.to_thread(results.close)  # type: ignore[attr-defined]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls. Waits for those that were submitted; with ``cancel_futures`` kills them before.
@@ -222,14 +224,14 @@ class Executor(futures.Executor):
         self.cluster.close()
 
     def _fed(
-        self, items: Iterator[tuple[Any, ...]], shipped: Shipped, function: str, quotas: Quotas
+        self, items: Iterator[tuple[Any, ...]], shipped: Shipped, function: str, quotas: Quotas, most_ahead: int
     ) -> Generator[Call[Any], None, None]:
         """The calls, of which as many share a task as their feed thinks right."""
 
         def launch(calls: list[Packed], feed: Feed) -> None:
             self._launch(calls, shipped.name, function, quotas, feed)
 
-        feed = Feed(launch, self._forget, quotas.timeout)
+        feed = Feed(launch, self._forget, quotas.timeout, most_ahead)
         try:
             for item in items:
                 call: Call[Any] = Call(shipped.name, self)
