@@ -65,7 +65,7 @@ class Chunks:
         self._target = allowed * TARGET / LONGEST
         # Of one call. Nothing while that is not known.
         self._each: float | None = None
-        # What the first call of a task takes beyond that: it compiles the function, and imports what that needs.
+        # What the first call of a task takes beyond that: it may be the one for which something is imported.
         self._first = 0.0
         # The most tasks that ran at once.
         self._at_once = 1
