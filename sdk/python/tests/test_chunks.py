@@ -104,6 +104,24 @@ def test_a_task_is_worth_its_start() -> None:
     assert chunks.next(standing(64)) == round(START / (100 * MICRO))
 
 
+def test_where_starts_take_long_a_task_is_worth_that() -> None:
+    chunks = Chunks(None, 1024)
+
+    for _ in range(8):
+        chunks.answered([0.001] * 10, lasted=0.010 + 0.060)
+
+    assert 55 <= chunks.next(standing(64)) <= 60
+
+
+def test_a_start_is_not_believed_to_take_longer_than_what_is_aimed_at() -> None:
+    chunks = Chunks(None, 1024)
+
+    for _ in range(8):
+        chunks.answered([0.001] * 10, lasted=3600.0)
+
+    assert chunks.next(standing(1000)) <= TARGET / 0.001
+
+
 def test_too_few_short_calls_wait_for_more_and_not_for_long() -> None:
     chunks = knowing(10 * MICRO)
 
@@ -155,8 +173,8 @@ def play(times: Callable[[int], float], count: int, cores: int, window: int = 10
     left, waiting = list(range(count)), list[int]()
     waiting, left = left[:window], left[window:]
     now, tasks, longest = 0.0, 0, 0.0
-    # When each ends, and what its calls took.
-    running: list[tuple[float, list[float]]] = []
+    # When each ends, when it began, and what its calls took.
+    running: list[tuple[float, float, list[float]]] = []
     queue: list[list[int]] = []
     while waiting or queue or running:
         has_changed = True
@@ -174,12 +192,12 @@ def play(times: Callable[[int], float], count: int, cores: int, window: int = 10
                 while calls and (not took or sum(took) <= chunks.longest):
                     took.append(times(calls.pop(0)))
                 waiting[:0] = calls
-                running.append((now + start + sum(took), took))
+                running.append((now + start + sum(took), now, took))
                 longest = max(longest, sum(took))
                 has_changed = True
         running.sort()
-        now, took = running.pop(0)
-        chunks.answered(took)
+        now, began, took = running.pop(0)
+        chunks.answered(took, now - began)
         waiting += left[: len(took)]
         del left[: len(took)]
     return Played(now, tasks, longest, sum(map(times, range(count))))

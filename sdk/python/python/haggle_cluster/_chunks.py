@@ -24,10 +24,11 @@ STUCK = 1.0
 #: Of a time limit, what the calls that share a task may take before the last of them begins.
 OF_TIMEOUT = 0.25
 
-#: About what the start of an interpreter takes. Calls that last less together wait for more of them,
+#: What the start of an interpreter takes at least. How much it really is, which may be many times that where others use the cores, is
+#: seen of each task: so long its calls are to last together, too.
 START = 0.005
 
-#: but no longer than this.
+#: How long calls that last less wait for more of them.
 PATIENCE = 0.01
 
 #: Tasks that are handed over before there is room for them, so that one begins where another ends.
@@ -67,6 +68,7 @@ class Chunks:
         self._each: float | None = None
         # What the first call of a task takes beyond that: it may be the one for which something is imported.
         self._first = 0.0
+        self._start = START
         # The most tasks that ran at once.
         self._at_once = 1
 
@@ -82,17 +84,20 @@ class Chunks:
             return 0
         if self._each is None:
             return 1
-        least = min(START / self._each, self._most_held)
+        least = min(self._start / self._each, self._most_held)
         if now.waiting < least and now.waited < PATIENCE and not now.is_all:
             return 0
         # Half of an even share, so that none works for long when the others have no more to do.
         share = now.waiting / (2 * self._at_once)
         return max(1, min(now.waiting, int(min(self._target / self._each, max(least, share)))))
 
-    def answered(self, took: Sequence[float]) -> None:
-        """The calls of a task took so long in its sandbox, one after the other."""
+    def answered(self, took: Sequence[float], lasted: float | None = None) -> None:
+        """The calls of a task took so long in its sandbox, one after the other; the task lasted so long, if it has ended."""
         if not took:
             return
+        if lasted is not None:
+            start = min(max(lasted - sum(took), START), TARGET)
+            self._start = (self._start + start) / 2
         if len(took) == 1:
             each = took[0] - self._first
         else:

@@ -49,8 +49,9 @@ class Feed:
         # Those that are to have a task of their own.
         self._alone: deque[Packed] = deque()
         self._unbegun = self._running = 0
-        # Tasks with several calls, and when they began.
-        self._shared: dict[Flight, float] = {}
+        # When tasks began, and those of them with several calls that may be stuck.
+        self._begun: dict[Flight, float] = {}
+        self._shared: set[Flight] = set()
         self._is_all = False
         self._thread: threading.Thread | None = None
 
@@ -74,19 +75,22 @@ class Feed:
         with self._changed:
             self._unbegun -= 1
             self._running += 1
+            self._begun[flight] = time.monotonic()
             if is_shared:
-                self._shared[flight] = time.monotonic()
+                self._shared.add(flight)
             self._wake()
 
     def ended(self, flight: Flight, had_begun: bool, took: Sequence[float]) -> None:
         """A task has ended, whose calls took so long one after the other."""
         with self._changed:
+            lasted = None
             if had_begun:
                 self._running -= 1
-                self._shared.pop(flight, None)
+                self._shared.discard(flight)
+                lasted = time.monotonic() - self._begun.pop(flight)
             else:
                 self._unbegun -= 1
-            self._policy.answered(took)
+            self._policy.answered(took, lasted)
             self._wake()
 
     def again(self, left: list[Packed]) -> None:
@@ -145,9 +149,9 @@ class Feed:
                     self._unbegun += 1
                     return calls
                 now = time.monotonic()
-                stuck = next((flight for flight, began in self._shared.items() if now - began >= STUCK), None)
+                stuck = next((flight for flight in self._shared if now - self._begun[flight] >= STUCK), None)
                 if stuck is not None:
-                    del self._shared[stuck]
+                    self._shared.remove(stuck)
                     return stuck
                 if self._has_work():
                     idle_since = now
