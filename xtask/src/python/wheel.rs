@@ -53,6 +53,7 @@ impl Wheel<'_> {
         let draft = self.to.join(format!("draft-{}", std::process::id()));
         let mut maturin = Command::new(environment.program("maturin"));
         maturin.current_dir(&sdk).args(["build", "--quiet", "--out"]).arg(&draft);
+        maturin.arg("--interpreter").arg(environment.program("python"));
         maturin.arg("--compression-method").arg(if self.compressed { "deflated" } else { "stored" });
         maturin.env(CARGO, cargo_program()).env(BUILD, self.build.join("\n"));
         maturin.env("CARGO", env::current_exe().context("this program does not know where it is")?);
