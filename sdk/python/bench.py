@@ -1,19 +1,19 @@
 """Calls of Python functions on Haggle, beside what people would use instead, in one run.
 
-    cargo xtask bench python [URL]
+    cargo xtask bench python [-- --url URL --calls N --work N]
 
 Without the URL of a master it starts a cluster of its own.
 
 Ray, Dask and ProcessPoolExecutor run a function in a process of this machine's Python, with no sandbox around it and no limit on
-what it uses; Haggle runs each call in a sandbox of its own, and with a chunk size as many in one.
+what it uses; Haggle runs calls in sandboxes: `map` as it comes chooses how many share one, with a chunk size of 1 each has its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent import futures
@@ -21,11 +21,15 @@ from typing import Any
 
 from haggle_cluster import Cluster, Executor
 
-CALLS = 1000
 CHUNK = 50
 WARM = 60
-WORK = 200
 WORK_SECONDS = 0.02
+
+#: How often each is done; as many as are asked for.
+CALLS = 1000
+WORK = 200
+
+DEFAULTS = "haggle, as it comes"
 
 Map = Callable[[Callable[[int], int], Iterable[int]], Any]
 
@@ -52,13 +56,14 @@ def turns_of(seconds: float) -> int:
         turns *= 2
 
 
-def rate(name: str, mapped: Map, note: str = "") -> None:
+def rate(name: str, mapped: Map, note: str = "") -> tuple[str, float]:
     """Calls a second, of a second round: the first one starts workers."""
     list(mapped(no_op, range(CALLS // 10)))
     before = time.perf_counter()
     assert list(mapped(no_op, range(CALLS))) == list(range(CALLS))
     took = time.perf_counter() - before
     print(f"{CALLS} no-ops, {name:<34} {CALLS / took:10,.0f} calls/s {took:8.2f} s  {note}", flush=True)
+    return name, CALLS / took
 
 
 def latency(name: str, one: Callable[[int], int]) -> None:
@@ -84,57 +89,75 @@ def busy(name: str, mapped: Map, turns: int) -> float:
     return took
 
 
-def haggle(url: str | None, turns: int) -> list[float]:
+def haggle(url: str | None, turns: int) -> tuple[list[tuple[str, float]], list[float]]:
     with Cluster(url) as cluster, Executor(cluster, cpus=1, mem="64MiB") as executor:
         latency("haggle", lambda x: executor.submit(no_op, x).result())
-        rate("haggle, each alone", executor.map, "each in a sandbox of its own")
-        rate(f"haggle, chunks of {CHUNK}", lambda f, xs: executor.map(f, xs, chunksize=CHUNK), "a sandbox for each chunk")
-        alone = busy("haggle, each alone", executor.map, turns)
-        packed = busy("haggle, chunks of 10", lambda f, xs: executor.map(f, xs, chunksize=10), turns)
+
+        def alone(f: Callable[[int], int], xs: Iterable[int]) -> Any:
+            return executor.map(f, xs, chunksize=1)
+
+        def packed(f: Callable[[int], int], xs: Iterable[int]) -> Any:
+            return executor.map(f, xs, chunksize=CHUNK)
+
+        rates = [
+            rate(DEFAULTS, executor.map, "as many in a sandbox as it chooses"),
+            rate("haggle, chunksize=1", alone, "each in a sandbox of its own"),
+            rate(f"haggle, chunksize={CHUNK}", packed, "a sandbox for each chunk"),
+        ]
+        took = [busy(DEFAULTS, executor.map, turns), busy("haggle, chunksize=1", alone, turns)]
         calls = [executor.submit(work, turns) for _ in range(10)]
         for call in calls:
             call.result()
         spent = statistics.median(call.usage.cpu_seconds for call in calls if call.usage is not None)
         print(f"one such call: {WORK_SECONDS * 1000:.0f} ms of CPU here, {spent * 1000:.0f} ms in a sandbox: the interpreter's own speed there")
-    return [alone, packed]
+    return rates, took
 
 
-def pool(turns: int) -> float:
+def pool(turns: int) -> tuple[tuple[str, float], float]:
     with futures.ProcessPoolExecutor() as executor:
         latency("ProcessPoolExecutor", lambda x: executor.submit(no_op, x).result())
-        rate("ProcessPoolExecutor", executor.map, "no sandbox")
-        return busy("ProcessPoolExecutor", executor.map, turns)
+        return rate("ProcessPoolExecutor", executor.map, "no sandbox"), busy("ProcessPoolExecutor", executor.map, turns)
 
 
-def dask() -> None:
+def dask() -> tuple[str, float]:
     from distributed import Client, LocalCluster
 
     cores = os.cpu_count() or 1
     with LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None) as local, Client(local) as client:
         latency("Dask", lambda x: int(client.submit(no_op, x, pure=False).result()))
-        rate("Dask", lambda f, xs: client.gather(client.map(f, list(xs), pure=False)), "no sandbox")
+        return rate("Dask", lambda f, xs: client.gather(client.map(f, list(xs), pure=False)), "no sandbox")
 
 
-def ray() -> None:
+def ray() -> tuple[str, float]:
     import ray as it
 
     it.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     remote = it.remote(no_op)
     latency("Ray", lambda x: int(it.get(remote.remote(x))))
-    rate("Ray", lambda _, xs: it.get([remote.remote(x) for x in xs]), "no sandbox")
+    measured = rate("Ray", lambda _, xs: it.get([remote.remote(x) for x in xs]), "no sandbox")
     it.shutdown()
+    return measured
 
 
-def main(url: str | None = None) -> None:
+def main(url: str | None) -> None:
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     turns = turns_of(WORK_SECONDS)
     # First: nothing of it may be forked.
-    beside = pool(turns)
-    dask()
-    ray()
-    for took in haggle(url, turns):
-        print(f"beside ProcessPoolExecutor: {took / beside:.2f}")
+    pooled, beside = pool(turns)
+    others = [pooled, dask(), ray()]
+    rates, took = haggle(url, turns)
+    (_, reached), *alike = rates
+    for name, rate_of_it in [*alike, *others]:
+        print(f"{CALLS} no-ops, {DEFAULTS}: {reached / rate_of_it:.2f} times as many a second as {name}")
+    for seconds in took:
+        print(f"{WORK} x {WORK_SECONDS * 1000:.0f} ms, beside ProcessPoolExecutor: {seconds / beside:.2f}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Calls of Python functions, beside what people would use instead.")
+    parser.add_argument("--url", help="a master; else a cluster of its own")
+    parser.add_argument("--calls", type=int, default=CALLS, help="no-ops")
+    parser.add_argument("--work", type=int, default=WORK, help="calls of 20 ms each")
+    asked = parser.parse_args()
+    CALLS, WORK = asked.calls, asked.work
+    main(asked.url)

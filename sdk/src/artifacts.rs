@@ -183,7 +183,7 @@ impl Client {
     ///
     /// # Errors
     /// When the text is no source, the master may not fetch from there, nothing comes, or it is no module.
-    pub async fn pull(&self, source: &str) -> Result<Pulled, ArtifactError> {
+    pub async fn pull(&self, source: &str) -> Result<Pulled, CallError> {
         self.pull_with(source, true, |_, _| {}).await
     }
 
@@ -197,7 +197,7 @@ impl Client {
         source: &str,
         module: bool,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<Pulled, ArtifactError> {
+    ) -> Result<Pulled, CallError> {
         let mut attempts = 0;
         loop {
             let request = v1::PullRequest { source: source.to_owned(), module };
@@ -223,7 +223,7 @@ impl Client {
             };
             // Perhaps at another master.
             if !is_connection_trouble(&broken) || attempts >= DOWNLOADS_MAX {
-                return Err(self.error(&broken).into());
+                return Err(self.error(&broken));
             }
         }
     }

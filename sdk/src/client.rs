@@ -15,6 +15,7 @@ use crate::backoff::Backoff;
 use crate::credentials::{Connection, Credentials};
 use crate::error::{CallError, ConnectError, call_error, is_connection_trouble, is_turned_away, root_cause};
 use crate::masters::{Masters, Target};
+use crate::task::Known;
 
 /// How long a call goes on trying while nobody answers. A master that restarts is back well before.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,6 +36,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Client {
     masters: Arc<Masters>,
+    /// What sources are.
+    pub(crate) known: Arc<Known>,
 }
 
 /// How long a master may take to start.
@@ -112,7 +115,7 @@ impl ClientBuilder {
                     return Err(ConnectError::NoToken { url: url.clone() });
                 }
                 match masters.connect(url).await? {
-                    Ok(()) => return Ok(Client { masters: Arc::new(masters) }),
+                    Ok(()) => return Ok(Client { masters: Arc::new(masters), known: Arc::default() }),
                     // An address may be another machine's by now, or in the network of this one.
                     Err(error) => match distrust(&error) {
                         Some(why) => distrusted = Some(why),

@@ -1,5 +1,7 @@
 //! What to run: a task, before it has a name in the cluster.
 
+mod sources;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use haggle_core::{
 
 use crate::runner::need::Need;
 use crate::script::Language;
+pub(crate) use sources::Known;
+use sources::Sources;
 
 /// The id of a task that has none yet.
 const NOBODY: TaskId = TaskId { framework: FrameworkId(0), number: 0 };
@@ -45,6 +49,8 @@ pub struct BadTask {
 pub struct Task {
     /// All of it but the id, which is of nobody.
     spec: TaskSpec,
+    /// What is to be fetched before it is launched.
+    sources: Sources,
     /// What its agent must be, beside what its grants ask for.
     constraints: Vec<Constraint>,
     /// The first text that could not be read.
@@ -76,7 +82,7 @@ impl Task {
             waited: None,
             trace: None,
         };
-        Self { spec, constraints: Vec::new(), unread: None }
+        Self { spec, sources: Sources::default(), constraints: Vec::new(), unread: None }
     }
 
     /// Runs a script: `runtime` is its language's interpreter, compiled to a WASI program, and `script` its content, both in
@@ -349,6 +355,9 @@ impl Task {
         if let Some(unread) = &self.unread {
             return Err(bad(unread));
         }
+        if let Some(source) = self.sources.first() {
+            return Err(bad(&format_args!("{source} is not fetched yet: Client::resolve has that done")));
+        }
         let (has, max) = (self.constraints.len(), Want::CONSTRAINTS_MAX);
         if has > max {
             return Err(bad(&format_args!("{has} constraints, at most {max} are taken")));
@@ -356,7 +365,7 @@ impl Task {
         self.spec.check().map_err(|invalid| bad(&invalid))
     }
 
-    /// The task under its name in the cluster.
+    /// The task under its name in the cluster. What is still at a [source](Self::from_source) is not in it.
     pub fn spec(&self, id: TaskId) -> TaskSpec {
         TaskSpec { id, ..self.spec.clone() }
     }

@@ -26,6 +26,7 @@ mod tools;
 mod windows;
 mod workspace;
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -140,14 +141,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(args.command) {
-        Ok(()) => ExitCode::SUCCESS,
+    match stand_in_or_run() {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             exit_code(&error)
         }
     }
+}
+
+fn stand_in_or_run() -> anyhow::Result<ExitCode> {
+    let words: Vec<_> = env::args_os().skip(1).collect();
+    if let Some(status) = python::wheel::stand_in(&words)? {
+        return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    run(Args::parse().command).map(|()| ExitCode::SUCCESS)
 }
 
 /// What a program that we ran said with its exit code is ours to hand on.

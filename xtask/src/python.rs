@@ -1,6 +1,7 @@
 //! The Python package: builds its wheel, installs it into an environment of its own, and tests it there.
 
-use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+pub(crate) mod wheel;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,7 @@ use crate::languages;
 use crate::process::{self, step, timed};
 use crate::test::{EVERYTHING, given};
 use crate::workspace::{Workspace, program};
+use wheel::Wheel;
 
 /// What checks the package, and what it makes use of where it is there. Pinned: a new version of a type checker finds new faults.
 const CHECKERS: [&str; 4] = ["mypy==2.4.1", "pytest==9.2.0", "tqdm==4.70.1", "ipython==9.18.1"];
@@ -28,24 +30,25 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
 /// The checks, of what was built.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
     let environment = Environment::ensure(workspace, "checks", &CHECKERS)?;
-    timed("wheel of the Python package", || {
-        let built = workspace.debug();
-        environment.install(&environment.wheel(
-            workspace,
-            &built,
-            &built.join(program("haggle")),
-            &wheels(workspace),
-            &[],
-        )?)
+    let wheel = timed("wheel of the Python package", || {
+        let wheel = Wheel {
+            build: &[&["build", "--quiet", "--locked"], &EVERYTHING[..]].concat(),
+            haggle: &workspace.debug().join(program("haggle")),
+            to: &wheels(workspace),
+            compressed: false,
+        };
+        let wheel = wheel.make(workspace)?;
+        environment.install(&wheel)?;
+        Ok(wheel)
     })?;
     let sdk = workspace.root.join("sdk").join("python");
     let mut types = Command::new(environment.program("mypy"));
     types.current_dir(&sdk).env("MYPYPATH", sdk.join("python")).arg("--cache-dir").arg(environment.0.join("mypy"));
-    types.args(["python/haggle_cluster", "tests", "wheel.py", "bench.py"]).arg(workspace.root.join("examples/python"));
+    types.args(["python/haggle_cluster", "tests", "bench.py"]).arg(workspace.root.join("examples/python"));
     step("types of the Python package", &mut types)?;
     let mut tests = Command::new(environment.program("pytest"));
     tests.current_dir(&sdk).args(["--quiet", "-p", "no:cacheprovider"]).env("PYTHONDONTWRITEBYTECODE", "1");
-    tests.env("HAGGLE_TEST_WASM", workspace.wasm());
+    tests.env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_WHEEL", wheel);
     for (name, value) in given(workspace, &[]).get_envs().filter(|(name, _)| *name == "PATH") {
         tests.env(name, value.unwrap_or_default());
     }
@@ -54,13 +57,13 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
 
 /// Measures calls of Python functions beside what people would use instead. The programs are optimised ones.
 pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
-    let mut build = workspace.cargo();
-    build.args(["build", "--release", "--locked", "--bins", "--lib"]).args(PACKAGES).args(["-p", "haggle-python"]);
-    step("build, optimised", &mut build)?;
+    let build =
+        [&["build", "--release", "--locked", "--bins", "--lib"], &PACKAGES[..], &["-p", "haggle-python"]].concat();
+    step("build, optimised", workspace.cargo().args(&build))?;
     let environment = Environment::ensure(workspace, "bench", &RIVALS)?;
-    let built = workspace.release();
-    let haggle = built.join(program("haggle"));
-    environment.install(&environment.wheel(workspace, &built, &haggle, &wheels(workspace), &[])?)?;
+    let haggle = workspace.release().join(program("haggle"));
+    let wheel = Wheel { build: &build, haggle: &haggle, to: &wheels(workspace), compressed: false };
+    environment.install(&wheel.make(workspace)?)?;
     let mut bench = Command::new(environment.program("python"));
     bench.arg(workspace.root.join("sdk/python/bench.py")).args(args);
     step("benchmark", &mut bench)
@@ -92,21 +95,6 @@ impl Environment {
             fs::write(&marker, &wanted).with_context(|| format!("cannot write {}", marker.display()))
         })?;
         Ok(environment)
-    }
-
-    /// Makes the wheel of the native part that was built in this folder, with a program, and gives back its path.
-    pub(crate) fn wheel(
-        &self,
-        workspace: &Workspace,
-        built: &Path,
-        haggle: &Path,
-        to: &Path,
-        options: &[&str],
-    ) -> anyhow::Result<PathBuf> {
-        let native = built.join(format!("{DLL_PREFIX}haggle_native{DLL_SUFFIX}"));
-        let mut wheel = Command::new(self.program("python"));
-        wheel.arg(workspace.root.join("sdk/python/wheel.py")).arg(native).arg(haggle).arg(to).args(options);
-        Ok(PathBuf::from(process::output(&mut wheel)?.trim()))
     }
 
     /// Puts a wheel into it, in place of the one before.

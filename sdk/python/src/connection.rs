@@ -52,6 +52,12 @@ impl Connection {
         wait(py, self.0.upload_bytes(content))?.or_raise().map(|digest| digest.to_string())
     }
 
+    /// Has the master fetch an artifact from a source, and gives back its digest, its bytes, and a source that names the same again.
+    fn pull(&self, py: Python<'_>, source: &str, module: bool) -> PyResult<(String, u64, String)> {
+        let pulled = wait(py, self.0.pull_with(source, module, |_, _| {}))?.or_raise()?;
+        Ok((pulled.digest.to_string(), pulled.size, pulled.pinned))
+    }
+
     /// Whether the master has it.
     fn has(&self, py: Python<'_>, digest: &str) -> PyResult<bool> {
         let digest = digest.parse::<Digest>().map_err(unreadable)?;

@@ -21,6 +21,7 @@ use crate::wait::wait;
 /// A framework that is subscribed to a master.
 #[pyclass(frozen)]
 pub(crate) struct Framework {
+    client: Client,
     framework: haggle_sdk::Framework,
     /// `None` once it has left.
     events: Mutex<Option<Events>>,
@@ -31,7 +32,7 @@ pub(crate) struct Framework {
 impl Framework {
     pub(crate) fn subscribe(py: Python<'_>, client: &Client, info: FrameworkInfo) -> PyResult<Self> {
         let (framework, events) = wait(py, haggle_sdk::Framework::connect(client, info))?.or_raise()?;
-        Ok(Self { framework, events: Mutex::new(Some(events)), next: AtomicU64::new(1) })
+        Ok(Self { client: client.clone(), framework, events: Mutex::new(Some(events)), next: AtomicU64::new(1) })
     }
 
     /// Names for so many new tasks, one after the other.
@@ -39,8 +40,8 @@ impl Framework {
         TaskId { framework: self.framework.id(), number: self.next.fetch_add(count, Ordering::Relaxed) }
     }
 
-    fn checked(&self, spec: Spec, count: u64) -> PyResult<TaskSpec> {
-        let task = spec.task()?;
+    fn checked(&self, py: Python<'_>, spec: Spec, count: u64) -> PyResult<TaskSpec> {
+        let task = wait(py, self.client.resolve(spec.task()?))?.or_raise()?;
         task.check().map_err(RunError::from).or_raise()?;
         Ok(task.spec(self.names(count)))
     }
@@ -78,7 +79,7 @@ impl Framework {
     ) -> PyResult<Vec<String>> {
         let (offers, refuse) = (offer_ids(offers)?, seconds(refuse)?);
         let operations = operations.into_iter().map(OperationSpec::operation).collect::<PyResult<Vec<_>>>()?;
-        let specs = tasks.into_iter().map(|spec| self.checked(spec, 1)).collect::<PyResult<Vec<_>>>()?;
+        let specs = tasks.into_iter().map(|spec| self.checked(py, spec, 1)).collect::<PyResult<Vec<_>>>()?;
         let ids = specs.iter().map(|spec| spec.id.to_string()).collect();
         wait(py, self.framework.accept_with(offers, operations, specs, refuse))?.or_raise()?;
         Ok(ids)
@@ -97,7 +98,7 @@ impl Framework {
         let mut placed = Vec::with_capacity(tasks.len());
         for (spec, agent) in tasks {
             let agent = agent.parse().map_err(unreadable)?;
-            placed.push(Placed { agent, task: Arc::new(self.checked(spec, 1)?) });
+            placed.push(Placed { agent, task: Arc::new(self.checked(py, spec, 1)?) });
         }
         let placed_operation = |(spec, agent): (OperationSpec, String)| {
             let agent = agent.parse().map_err(unreadable)?;
@@ -141,7 +142,7 @@ impl Framework {
         let mut ids = Vec::new();
         let mut queued = Vec::with_capacity(tasks.len());
         for (spec, count, variable) in tasks {
-            let spec = self.checked(spec, count.into())?;
+            let spec = self.checked(py, spec, count.into())?;
             let index = variable.map(|variable| Index { variable, first: 0 });
             let tasks = QueuedTasks { spec: Arc::new(spec), count, index };
             tasks.check(&tasks.spec.resources).map_err(unreadable)?;

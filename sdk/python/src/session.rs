@@ -27,6 +27,10 @@ enum Event {
         agent: String,
         attempt: u32,
     },
+    /// Where it was launched it has begun.
+    Running {
+        index: u64,
+    },
     Waiting {
         index: u64,
         why: String,
@@ -184,7 +188,8 @@ impl Event {
                 attempt: *attempt,
             }),
             Progress::Waiting { index, why, .. } => Some(Self::Waiting { index: *index, why: why.to_string() }),
-            Progress::Running { .. } | Progress::Retrying { .. } | Progress::Ended(_) => None,
+            Progress::Running { index, .. } => Some(Self::Running { index: *index }),
+            Progress::Retrying { .. } | Progress::Ended(_) => None,
         }
     }
 
@@ -206,6 +211,7 @@ impl Event {
                 attempt: Some(attempt),
                 ..record("launched", index)
             },
+            Self::Running { index } => record("running", index),
             Self::Waiting { index, why } => EventRecord { why: Some(why), ..record("waiting", index) },
             Self::Ended { index, status, output } => EventRecord {
                 status: Some(told(py, &StatusRecord::from(&*status))?),

@@ -12,6 +12,7 @@ use crate::error::unreadable;
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Spec {
+    /// A digest, or where it is for the master to fetch.
     module: String,
     name: String,
     args: Vec<String>,
@@ -28,7 +29,7 @@ pub(crate) struct Spec {
     /// Seconds.
     timeout: Option<f64>,
     output: Option<String>,
-    /// Paths in the guest, and digests.
+    /// Paths in the guest, and digests or where the contents are.
     inputs: Vec<(String, String)>,
     /// Paths in the guest, volumes, and whether they may be written.
     volumes: Vec<(String, String, bool)>,
@@ -45,9 +46,12 @@ impl Spec {
     /// # Errors
     /// When a text or a number is not what it should be.
     pub(crate) fn task(self) -> PyResult<Task> {
-        let digest = |text: &str| text.parse::<Digest>().map_err(unreadable);
         let amount = |text: &str| Amount::<Bytes>::read(text).map_err(unreadable);
-        let mut task = Task::new(digest(&self.module)?)
+        let mut task = match place(self.module)? {
+            Place::Here(digest) => Task::new(digest),
+            Place::Source(source) => Task::from_source(source),
+        };
+        task = task
             .name(self.name)
             .args(self.args)
             .stdin(self.stdin)
@@ -71,7 +75,10 @@ impl Spec {
             task = task.env(name, value);
         }
         for (path, content) in self.inputs {
-            task = task.input(path, digest(&content)?);
+            task = match place(content)? {
+                Place::Here(digest) => task.input(path, digest),
+                Place::Source(source) => task.input_from(path, source),
+            };
         }
         task = self.constraints.iter().fold(task, |task, constraint| task.constraint(constraint.as_str()));
         task = self.allow_net.iter().fold(task, |task, endpoint| task.allow_net(endpoint));
@@ -87,4 +94,14 @@ impl Spec {
         }
         Ok(task)
     }
+}
+
+/// Where a module or an input is.
+enum Place {
+    Here(Digest),
+    Source(String),
+}
+
+fn place(text: String) -> PyResult<Place> {
+    if text.contains("://") { Ok(Place::Source(text)) } else { text.parse().map(Place::Here).map_err(unreadable) }
 }

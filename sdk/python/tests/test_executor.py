@@ -196,7 +196,7 @@ def test_a_call_that_ends_its_chunk_takes_no_other_along(executor: Executor) -> 
     with pytest.raises(FuelExhausted):
         next(results)
 
-    calls = list(executor._submitted(iter([(4,), (3,), (6,)]), *executor._ship(picky), executor._quotas.taken({"fuel": 10**9})[0], 3))
+    calls = list(executor._chunked(iter([(4,), (3,), (6,)]), *executor._ship(picky), executor._quotas.taken({"fuel": 10**9})[0], 3))
     assert (calls[0].result(), calls[2].result()) == (4, 6)
     with pytest.raises(FuelExhausted):
         calls[1].result()
@@ -232,7 +232,7 @@ def hostile(content: bytes) -> None:
     """Writes what it likes in place of a result."""
     import os
 
-    os.write(1, len(content).to_bytes(4, "little") + content)
+    os.write(1, len(content).to_bytes(4, "little") + bytes(4) + content)
     os._exit(0)
 
 

@@ -203,7 +203,8 @@ impl Runner {
     ///
     /// # Errors
     /// When a task is wrong, or no agent is large enough for it, or as it needs one: then, unless the cluster was empty before, none was
-    /// launched. When the master cannot be reached, or is lost for good. Tasks that fail are no errors: they are
+    /// launched. When what a task has of a [source](Task::from_source) cannot be fetched, which is done before anything else. When the
+    /// master cannot be reached, or is lost for good. Tasks that fail are no errors: they are
     /// in the report.
     pub async fn run(self, tasks: Vec<Task>, on_progress: impl FnMut(&Progress)) -> Result<Report, RunError> {
         self.run_until(tasks, pending(), on_progress).await
@@ -220,6 +221,7 @@ impl Runner {
         stop: impl Future<Output = ()>,
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<Report, RunError> {
+        let tasks = self.resolved(tasks).await?;
         for task in &tasks {
             task.check()?;
         }
@@ -283,6 +285,14 @@ impl Runner {
         Ok(report)
     }
 
+    async fn resolved(&self, tasks: Vec<Task>) -> Result<Vec<Task>, CallError> {
+        let mut resolved = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            resolved.push(self.client.resolve(task).await?);
+        }
+        Ok(resolved)
+    }
+
     /// Begins a session that takes one task after another.
     ///
     /// # Errors
@@ -298,7 +308,7 @@ impl Runner {
     pub async fn start_with(self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Result<Session, RunError> {
         let agents = self.client.agents().await?;
         let driver = self.join(agents, Policy { gang: false, ..self.policy }, Vec::new()).await?;
-        Ok(Session::serve(driver, self.grace, on_progress))
+        Ok(Session::serve(self.client, driver, self.grace, on_progress))
     }
 
     async fn join(&self, agents: Vec<AgentView>, policy: Policy, wants: Vec<Want>) -> Result<Driver, RunError> {

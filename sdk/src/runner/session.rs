@@ -14,6 +14,7 @@ use super::RunError;
 use super::driver::Driver;
 use super::progress::Progress;
 use super::state::News;
+use crate::client::Client;
 use crate::task::Task;
 
 /// Submissions that wait to be taken on. Who is faster than that has to wait.
@@ -34,6 +35,7 @@ enum Request {
 /// that.
 #[derive(Debug)]
 pub struct Session {
+    client: Client,
     requests: mpsc::Sender<Request>,
     next: AtomicU64,
     framework: FrameworkId,
@@ -49,11 +51,16 @@ pub struct TaskHandle {
 }
 
 impl Session {
-    pub(super) fn serve(driver: Driver, grace: Duration, on_progress: impl FnMut(&Progress) + Send + 'static) -> Self {
+    pub(super) fn serve(
+        client: Client,
+        driver: Driver,
+        grace: Duration,
+        on_progress: impl FnMut(&Progress) + Send + 'static,
+    ) -> Self {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let framework = driver.framework();
         let server = tokio::spawn(serve(driver, inbox, grace, on_progress));
-        Self { requests, next: AtomicU64::new(0), framework, server }
+        Self { client, requests, next: AtomicU64::new(0), framework, server }
     }
 
     /// The framework's name in the cluster.
@@ -61,11 +68,13 @@ impl Session {
         self.framework
     }
 
-    /// Hands a task over. It is launched as soon as an agent has room for it.
+    /// Hands a task over. It is launched as soon as an agent has room for it, and what it has of a [source](Task::from_source) is
+    /// fetched.
     ///
     /// # Errors
-    /// When the task is wrong, or the session is over.
+    /// When the task is wrong, what it needs cannot be fetched, or the session is over.
     pub async fn submit(&self, task: Task) -> Result<TaskHandle, RunError> {
+        let task = self.client.resolve(task).await?;
         task.check()?;
         let index = self.next.fetch_add(1, Ordering::Relaxed);
         let (ended, ending) = oneshot::channel();

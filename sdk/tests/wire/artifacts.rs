@@ -1,6 +1,6 @@
 //! Artifacts to the master and back.
 
-use haggle_sdk::{ArtifactError, CallError, Client, Digest};
+use haggle_sdk::{ArtifactError, CallError, Client, Digest, Task, TaskId};
 
 use crate::played::Played;
 
@@ -82,4 +82,42 @@ async fn what_is_not_there_is_said_in_one_line() {
 
     let error = client.download(Digest([0; 32]), folder.path().join("file")).await.unwrap_err();
     assert!(matches!(error, ArtifactError::Call(CallError::NotFound(_))), "{error}");
+}
+
+#[tokio::test]
+async fn a_task_that_is_elsewhere_is_fetched_once_for_all_that_are_alike() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+    played.stage.elsewhere.lock().unwrap().extend([
+        ("oci://r.example/app:1".to_owned(), b"module".to_vec()),
+        ("s3://b/words".to_owned(), b"words".to_vec()),
+    ]);
+    let (module, words) = (client.upload_bytes("module").await.unwrap(), client.upload_bytes("words").await.unwrap());
+    let task = Task::from_source("oci://r.example/app:1").input_from("/words", "s3://b/words").arg("x");
+
+    let first = client.resolve(task.clone()).await.unwrap();
+    let second = client.clone().resolve(task).await.unwrap();
+
+    first.check().unwrap();
+    let spec = first.spec(TaskId { framework: haggle_sdk::FrameworkId(1), number: 1 });
+    assert_eq!((first, spec.module, spec.inputs[0].content), (second, module, words));
+    let pulls = played.stage.pulls.lock().unwrap();
+    let asked: Vec<_> = pulls.iter().map(|pull| (pull.source.as_str(), pull.module)).collect();
+    assert_eq!(asked, [("oci://r.example/app:1", true), ("s3://b/words", false)]);
+}
+
+#[tokio::test]
+async fn what_nobody_has_elsewhere_is_said_and_asked_for_again() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+    let task = Task::from_source("https://h.example/app.wasm");
+
+    let refused = client.resolve(task.clone()).await.unwrap_err();
+    played.stage.elsewhere.lock().unwrap().insert("https://h.example/app.wasm".to_owned(), Vec::new());
+
+    assert!(
+        matches!(&refused, CallError::Refused(why) if why == "https://h.example/app.wasm: nothing is there"),
+        "{refused:?}"
+    );
+    client.resolve(task).await.unwrap().check().unwrap();
 }

@@ -52,6 +52,9 @@ pub(crate) struct Stage {
     pub(crate) tasks: Mutex<Vec<v1::Task>>,
     pub(crate) artifacts: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     pub(crate) uploads: Mutex<usize>,
+    /// What there is elsewhere, by its source.
+    pub(crate) elsewhere: Mutex<HashMap<String, Vec<u8>>>,
+    pub(crate) pulls: Mutex<Vec<v1::PullRequest>>,
     /// What each call of `ReadLog` answers, in order.
     pub(crate) logs: Mutex<Vec<Vec<Result<v1::LogData, Status>>>>,
     pub(crate) log_requests: Mutex<Vec<v1::ReadLogRequest>>,

@@ -63,6 +63,41 @@ async fn a_list_of_tasks_is_driven_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_runner_and_a_session_have_fetched_what_is_elsewhere() {
+    let mut played = Played::with_agent().await;
+    played.stage.elsewhere.lock().unwrap().insert("s3://b/app.wasm".to_owned(), b"module".to_vec());
+    let task = Task::from_source("s3://b/app.wasm").cpus("1");
+    let (running, mut session) = begun(&mut played, vec![task.clone(); 2]).await;
+    session.offer(1, 2000).await;
+    let FrameworkCommand::Accept { tasks, .. } = session.hear_deed().await else { panic!("wanted an accept") };
+    for task in &tasks {
+        session.update(task.id, TaskState::Finished).await;
+    }
+    farewell(session).await;
+    assert!(running.await.unwrap().unwrap().all_finished());
+    let digest = Client::connect(&played.url()).await.unwrap().upload_bytes("module").await.unwrap();
+    assert!(tasks.iter().all(|task| task.module == digest), "{tasks:?}");
+    assert_eq!(played.stage.pulls.lock().unwrap().len(), 1);
+
+    let driven = runner(&played).await.start();
+    let (driven, mut session) = tokio::join!(driven, async {
+        let mut session = played.session().await;
+        session.welcome().await;
+        session
+    });
+    let driven = driven.unwrap();
+    let handle = driven.submit(task).await.unwrap();
+    let missing = driven.submit(Task::from_source("s3://b/none.wasm")).await.unwrap_err();
+
+    session.offer(1, 2000).await;
+    let launched = session.launched().await;
+    session.update(launched[0], TaskState::Finished).await;
+    assert_eq!(handle.ended().await.unwrap().state, TaskState::Finished);
+    assert_eq!(missing.to_string(), "s3://b/none.wasm: nothing is there");
+    assert_eq!(played.stage.pulls.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn the_tasks_of_a_gang_are_launched_by_one_call_and_know_how_many_they_are() {
     let mut played = Played::with_agent().await;
     let runner = runner(&played).await;

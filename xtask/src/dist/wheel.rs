@@ -7,8 +7,9 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::bench;
-use crate::process::{self, step};
+use crate::process::{self, timed};
 use crate::python::Environment;
+use crate::python::wheel::Wheel;
 use crate::workspace::Workspace;
 
 /// Runs a task on a cluster of its own, with nothing but the wheel.
@@ -23,11 +24,10 @@ with h.Cluster() as cluster:
 /// # Errors
 /// When it cannot be built, or does not work.
 pub(super) fn make(workspace: &Workspace, haggle: &Path, to: &Path) -> anyhow::Result<PathBuf> {
-    let mut build = workspace.cargo();
-    build.args(["build", "--release", "--locked", "--lib"]).args(bench::PACKAGES).args(["-p", "haggle-python"]);
-    step("build of the Python package", &mut build)?;
+    let build = [&["build", "--release", "--locked", "--lib"], &bench::PACKAGES[..], &["-p", "haggle-python"]].concat();
+    let wheel = Wheel { build: &build, haggle, to, compressed: true };
+    let wheel = timed("wheel of the Python package", || wheel.make(workspace))?;
     let environment = Environment::ensure(workspace, "dist", &[])?;
-    let wheel = environment.wheel(workspace, &workspace.release(), haggle, to, &["--compressed"])?;
     environment.install(&wheel)?;
     let place = to.join(format!("try-wheel-{}", std::process::id()));
     fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;

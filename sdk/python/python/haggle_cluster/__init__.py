@@ -48,7 +48,7 @@ from .events import (
 from .executor import Call, Executor
 from .framework import Allocation, Framework, Want
 from .jobs import Job, Outcome
-from .records import InverseOffer, Offer, OfferedVolume, Reserved, Resources, Status, Unavailability, Usage
+from .records import InverseOffer, Offer, OfferedVolume, Pulled, Reserved, Resources, Status, Unavailability, Usage
 from .task import Mount, Task
 from .views import (
     AgentInfo,
@@ -108,6 +108,7 @@ __all__ = [
     "OperationDropped",
     "Outcome",
     "OutputLimit",
+    "Pulled",
     "QueueUpdate",
     "Quota",
     "Refused",

@@ -1,12 +1,14 @@
 """Runs in the sandbox: takes calls, makes them one after the other, and writes what each came to.
 
 Its arguments are the file with the calls, or none when they are on standard input. For each call it writes a frame to
-standard output: the length in four bytes, then a pickle. What the function itself prints goes to standard error. It is in
-each sandbox, compiled (`_prepare.py`), and imports nothing: what is seldom needed is in `_guest_more.py`.
+standard output: the length in four bytes, the microseconds that the call took in four more, then a pickle. What the function
+itself prints goes to standard error. It is in each sandbox, compiled (`_prepare.py`), and imports nothing that the interpreter does
+not have in itself: what is seldom needed is in `_guest_more.py`.
 """
 
 import sys
 from marshal import dumps, loads
+from time import monotonic
 
 FUNCTION = "/script/function"
 MORE = "/script/more.py"
@@ -47,22 +49,32 @@ def main():
     with open(FUNCTION, "rb") as file:
         function = file.read()
     with open(sys.argv[1], "rb") if sys.argv[1:] else sys.stdin.buffer as file:
-        trusted, calls = loads(file.read())
+        trusted, longest, most, calls = loads(file.read())
     sys.meta_path.insert(0, WarningsFinder())
     made = None
+    began = before = monotonic()
+    size = 0
     for arguments in calls:
+        if size and longest is not None and (before - began > longest or size > most):
+            # There is more than was thought. Those that are left are made elsewhere.
+            break
         warned.clear()
         is_out_of_memory = False
-        # Each call finds its globals as the first one did.
-        shipped = loads(function)
+        if made is None or shipped["data"]:
+            # Each call finds its globals as the first one did.
+            shipped = loads(function)
         try:
             if made is None:
                 made = [("\n" * (line - 1) + source, file) for source, file, line in shipped["pieces"]]
                 if len(calls) > 1:
                     # Its first use makes a hundred types, which takes longer than all that is compiled for one call.
-                    made = [(compile(source, file, "exec"), file) for source, file in made]
-            args, keywords = unpacked(arguments)
-            value = made_function(shipped, made)(*args, **keywords)
+                    made = [(compile(source, file, "exec"), None) for source, file in made]
+            args, keywords = unpacked(loads(arguments))
+            called = made_function(shipped, made)
+            if not size:
+                # To compile it, and to import what it needs, is no part of what a call takes.
+                before = monotonic()
+            value = called(*args, **keywords)
             written = [b"\x80\x04\x8c\x08returned"]
             if trusted or warned or not few(value, written, set()):
                 frame = more()["frame"]("returned", value, warned, trusted)
@@ -76,7 +88,10 @@ def main():
                 trace.tb_frame.clear()
                 trace = trace.tb_next
             frame = more()["raised"](error, shipped["pieces"], warned)
-        out.write(len(frame).to_bytes(4, "little"))
+        now = monotonic()
+        out.write(len(frame).to_bytes(4, "little") + min(int((now - before) * 1e6), 0xFFFFFFFF).to_bytes(4, "little"))
+        before = now
+        size += len(frame)
         out.write(frame)
         out.flush()
         if is_out_of_memory:
@@ -106,6 +121,9 @@ def made_function(shipped, made):
     for name, value in shipped["data"].items():
         names[name] = unpacked(value)
     for piece, file in made:
+        if file is None:
+            exec(piece, names)
+            continue
         known = set(names)
         exec(piece, names)
         for name in names.keys() - known:

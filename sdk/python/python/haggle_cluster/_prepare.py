@@ -15,25 +15,21 @@ from .task import Size, Task
 if TYPE_CHECKING:
     from .cluster import Cluster
 
-#: The script of every call.
-SCRIPT = "/script/call.py"
+#: The script of every call. By the end of its name Python knows that it is compiled.
+SCRIPT = "/script/call.pyc"
 
-_GUEST = "/script/guest"
+_GUEST = "/script/guest.py"
 _MORE = "/script/more.py"
 
-_LOADER = f"""\
-from marshal import loads
-with open({_GUEST!r}, "rb") as file:
-    code = loads(file.read())
-exec(code)
-"""
-
 _COMPILER = f"""\
-import __future__, marshal, sys
+import __future__, importlib.util, marshal, sys
 with open({_GUEST!r}) as file:
     # What the guest compiles is then compiled so as well: annotations are not evaluated, and what they name need not be there.
-    code = compile(file.read(), {SCRIPT!r}, "exec", __future__.annotations.compiler_flag)
-sys.stdout.buffer.write(marshal.dumps(code))
+    flags = __future__.annotations.compiler_flag
+    # Without docstrings.
+    code = compile(file.read(), {SCRIPT!r}, "exec", flags, optimize=2)
+# What a file of bytecode begins with: for which Python it is, and of which source, which nobody asks for here.
+sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
 """
 
 _HERE = Path(__file__).parent
@@ -47,8 +43,7 @@ def inputs(cluster: Cluster, mem: Size) -> list[tuple[str, str]]:
         if not cluster._guest:
             task = Task.inline(_COMPILER, name="prepare", mem=mem, inputs={_GUEST: _HERE / "_guest.py"})
             parts = {
-                SCRIPT: _LOADER.encode(),
-                _GUEST: cluster.run(task).output(),
+                SCRIPT: cluster.run(task).output(),
                 _MORE: (_HERE / "_guest_more.py").read_bytes(),
             }
             cluster._guest = [(path, cluster.upload(content)) for path, content in parts.items()]

@@ -21,8 +21,8 @@ from .errors import HaggleError
 from .framework import Framework
 from .jobs import Job, Outcome, Session, TaskFuture
 from .operators import Operator
-from .records import cpus_text
-from .task import Content, Mount, Size, Task, size_text
+from .records import Pulled, cpus_text
+from .task import Content, Mount, Size, Task, is_source, size_text
 
 if TYPE_CHECKING:
     from .executor import Executor
@@ -170,6 +170,14 @@ class Cluster(Operator):
             return self._connection.upload_bytes(content)
         return self._upload_file(os.fspath(content), self._connection.upload)
 
+    def pull(self, source: str, *, module: bool = True) -> Pulled:
+        """Has the master fetch an artifact: ``oci://registry/name:tag``, ``s3://bucket/key`` or ``https://host/path``.
+
+        From where its operator allows, by the logins of the user that runs it, and once for all who ask at the same time. With
+        ``module`` it has to be a WebAssembly module; an input of a task may be anything.
+        """
+        return Pulled(*self._connection.pull(source, module))
+
     def _upload_file(self, path: str, upload: Callable[[str], str]) -> str:
         found = os.stat(path)
         key = (os.path.abspath(path), found.st_mtime_ns, found.st_size)
@@ -240,9 +248,13 @@ class Cluster(Operator):
                 self._session = Session(self._connection, *self._options)
             return self._session
 
+    def _place(self, content: Content) -> str:
+        """Where the content of an input is, once it can be had: its digest, or a source that the master fetches it from."""
+        return content if isinstance(content, str) and is_source(content) else self.upload(content)
+
     def _spec(self, task: Task) -> dict[str, Any]:
         """As the native part takes it. What the master lacks is uploaded."""
-        args, inputs = list(task.args), {path: self.upload(content) for path, content in task.inputs.items()}
+        args, inputs = list(task.args), {path: self._place(content) for path, content in task.inputs.items()}
         mounts = {path: Mount(volume) if isinstance(volume, str) else volume for path, volume in task.volumes.items()}
         if task.runtime is not None:
             module = self.runtime(task.runtime)
@@ -251,7 +263,7 @@ class Cluster(Operator):
             args = [*_FLAGS.get(task.runtime, []), path, *args]
         else:
             module = os.fspath(task.module)
-            if not module.startswith("sha256:"):
+            if not module.startswith("sha256:") and not is_source(module):
                 module = self._upload_file(module, self._connection.upload_module)
         return {
             "module": module,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import itertools
 import marshal
-import pickle
-import sys
 import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
@@ -14,18 +13,17 @@ from concurrent import futures
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from . import _data, _prepare, _progress
+from . import _prepare, _progress
+from ._feed import STDIN_MAX, Feed, Packed
+from ._flight import Flight
+from ._native import size
 from ._travel import MARSHAL, Shipped, packed, ship
 from .cluster import Cluster, in_order
-from .errors import BadResult, HaggleError, MemoryLimit, RemoteError, RemoteTraceback, failure
-from .jobs import TaskFuture, refusal
-from .records import Status, Usage
-from .task import Size, Task
+from .jobs import TaskFuture
+from .records import Usage
+from .task import Size, Task, size_text
 
 T = TypeVar("T")
-
-#: Arguments up to this size travel with the launch; larger ones as an input, which is stored once.
-_STDIN_MAX = 64 << 10
 
 #: Functions that are known to be at the master.
 _UPLOADED_MAX = 256
@@ -93,7 +91,7 @@ class Call(TaskFuture[T]):
 
 
 class Executor(futures.Executor):
-    """Runs Python functions on a cluster, each call in a sandbox of its own with its own quotas.
+    """Runs Python functions on a cluster, in sandboxes with quotas: with :meth:`submit` each call has its own.
 
     >>> with Executor() as executor:
     ...     print(executor.submit(pow, 2, 100).result())
@@ -138,7 +136,7 @@ class Executor(futures.Executor):
         shipped, function = self._ship(fn)
         given = ((*shipped.args, *args), {**shipped.keywords, **keywords})
         call: Call[T] = Call(shipped.name, self)
-        self._launch([(call, packed(given, f"an argument of {shipped.name}"))], shipped.name, function, quotas)
+        self._launch([(call, _dumped(given, shipped))], shipped.name, function, quotas)
         return call
 
     def map(
@@ -146,7 +144,7 @@ class Executor(futures.Executor):
         fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
-        chunksize: int = 1,
+        chunksize: int | None = None,
         max_in_flight: int = 1024,
         progress: bool | str = False,
         **quotas: Any,
@@ -157,21 +155,30 @@ class Executor(futures.Executor):
         come, and the others are killed. ``timeout`` is how long all of it may take, as in the standard library; the time of one
         call is limited by that of the executor.
 
-        With a ``chunksize`` above 1 so many calls share a task and its interpreter, one after the other: its start is paid once.
-        All of them together may use no more than one call may, so none gets more than its quotas: calls that such a task did not
-        come to, or that ended it, are made again, each in a task of its own. So a function that is not pure may be called twice;
-        and a hostile one can see and change what later calls of its chunk do.
+        **How calls are kept apart** is said by ``chunksize``. With 1 each call has a sandbox of its own. With more, so many share
+        one, and its interpreter: they run one after the other, and its start is paid once. Without it that number is chosen, and
+        changes, by how long calls take: the first have a sandbox each, short ones share one for about 0.15 s, and a call that takes
+        longer has its own again. When a quota is named here, or the executor limits ``fuel``, each call has its own.
+
+        All calls that share a sandbox may use together no more than one call may, so none gets more than its quotas; and none fails
+        by those of another: a call that such a task did not come to, or that ended it, is made again in another task. So a function
+        that is not pure may be called twice; and what one call changes in its interpreter, later ones see. Give ``chunksize=1`` where
+        one item must not see or change what is done with the next.
 
         With ``progress``, or a name for it, tqdm shows how far it is, where that is installed.
         """
-        if chunksize < 1:
+        if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize is at least 1")
         allowed, others = self._quotas.taken(quotas)
         if others:
             raise TypeError(f"map has no keyword {next(iter(others))}; functools.partial gives it to the function")
         shipped, function = self._ship(fn)
-        calls = self._submitted(zip(*iterables), shipped, function, allowed, chunksize)
-        results: Iterator[T] = in_order(calls, max(max_in_flight, chunksize), timeout)
+        items = zip(*iterables)
+        if chunksize is None and not quotas and allowed.fuel is None:
+            calls = self._fed(items, shipped, function, allowed, max_in_flight)
+        else:
+            calls = self._chunked(items, shipped, function, allowed, chunksize or 1)
+        results: Iterator[T] = in_order(calls, max(max_in_flight, chunksize or 1), timeout)
         return _progress.shown(results, progress, _progress.length(iterables))
 
     async def amap(self, fn: Callable[..., T], *iterables: Iterable[Any], **options: Any) -> AsyncIterator[T]:
@@ -180,8 +187,13 @@ class Executor(futures.Executor):
 
         end = object()
         results = self.map(fn, *iterables, **options)
-        while (result := await asyncio.to_thread(next, results, end)) is not end:
-            yield result  # type: ignore[misc]
+        try:
+            while (result := await asyncio.to_thread(next, results, end)) is not end:
+                yield result  # type: ignore[misc]
+        finally:
+            # Who stops early takes the calls along that are ahead; unless a thread still waits for one of them.
+            with contextlib.suppress(ValueError):
+                await asyncio.to_thread(results.close)  # type: ignore[attr-defined]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls. Waits for those that were submitted; with ``cancel_futures`` kills them before.
@@ -211,12 +223,32 @@ class Executor(futures.Executor):
         futures.wait(calls)
         self.cluster.close()
 
-    def _submitted(
+    def _fed(
+        self, items: Iterator[tuple[Any, ...]], shipped: Shipped, function: str, quotas: Quotas, most_ahead: int
+    ) -> Generator[Call[Any], None, None]:
+        """The calls, of which as many share a task as their feed thinks right."""
+
+        def launch(calls: list[Packed], feed: Feed) -> None:
+            self._launch(calls, shipped.name, function, quotas, feed)
+
+        feed = Feed(launch, self._forget, quotas.timeout, most_ahead)
+        try:
+            for item in items:
+                call: Call[Any] = Call(shipped.name, self)
+                arguments = _dumped(((*shipped.args, *item), shipped.keywords), shipped)
+                with self._lock:
+                    self._calls.add(call)
+                feed.add((call, arguments))
+                yield call
+        finally:
+            feed.end()
+
+    def _chunked(
         self, items: Iterator[tuple[Any, ...]], shipped: Shipped, function: str, quotas: Quotas, chunksize: int
     ) -> Generator[Call[Any], None, None]:
-        what = f"an argument of {shipped.name}"
+        """The calls, of which so many share a task."""
         while chunk := list(itertools.islice(items, chunksize)):
-            given = [packed(((*shipped.args, *item), shipped.keywords), what) for item in chunk]
+            given = [_dumped(((*shipped.args, *item), shipped.keywords), shipped) for item in chunk]
             calls: list[Packed] = [(Call(shipped.name, self), one) for one in given]
             self._launch(calls, shipped.name, function, quotas)
             for call, _ in calls:
@@ -235,10 +267,16 @@ class Executor(futures.Executor):
                 self._uploaded[shipped.content] = digest
         return shipped, digest
 
-    def _launch(self, calls: list[Packed], name: str, function: str, quotas: Quotas) -> None:
-        cluster, content = self.cluster, marshal.dumps((self._trusted, [arguments for _, arguments in calls]), MARSHAL)
+    def _launch(
+        self, calls: list[Packed], name: str, function: str, quotas: Quotas, feed: Feed | None = None
+    ) -> None:
+        cluster = self.cluster
+        # After how many seconds, and bytes of answers, it is to begin no further call.
+        until = (None, None) if feed is None else (feed.longest, size(size_text(quotas.output)) // 2)
+        content = marshal.dumps((self._trusted, *until, [arguments for _, arguments in calls]), MARSHAL)
         inputs = [*_prepare.inputs(cluster, self._quotas.mem), (_FUNCTION, function)]
-        is_large = len(content) > _STDIN_MAX
+        # Its arguments are more than their bytes alone.
+        is_large = len(content) > 2 * STDIN_MAX
         if is_large:
             inputs.append((_CALLS, cluster.upload(content)))
         task = Task(
@@ -255,7 +293,7 @@ class Executor(futures.Executor):
         )
         spec = {**cluster._spec(task), "inputs": inputs}
         session = cluster._session_now()
-        flight = _Flight(self, calls, name, function, quotas)
+        flight = Flight(self, calls, name, function, quotas, feed)
         with self._lock:
             self._calls.update(call for call, _ in calls)
         try:
@@ -265,146 +303,15 @@ class Executor(futures.Executor):
             raise
         for call, _ in calls:
             call._kill = lambda: session.kill(index)
+        if any(call.is_kill_wanted for call, _ in calls):
+            # Since before there was something to kill.
+            session.kill(index)
 
     def _forget(self, calls: list[Call[Any]]) -> None:
         with self._lock:
             self._calls.difference_update(calls)
 
 
-#: A call, and its arguments as they travel.
-Packed = tuple[Call[Any], "tuple[Any] | bytes"]
-
-
-class _Flight:
-    """A task with its calls."""
-
-    def __init__(
-        self, executor: Executor, calls: list[Packed], name: str, function: str, quotas: Quotas
-    ) -> None:
-        self._executor = executor
-        self._calls = calls
-        self._name, self._function, self._quotas = name, function, quotas
-
-    def heard(self, event: dict[str, Any]) -> None:
-        """Something happened to the task. Told by the thread of the session, which must not fail."""
-        try:
-            self._heard(event)
-        except Exception as error:  # a result that nobody foresaw
-            for call, _ in self._calls:
-                if not call.done():
-                    call._fail(error)
-        finally:
-            if event["kind"] in ("ended", "refused", "over"):
-                self._executor._forget([call for call, _ in self._calls if call.done()])
-
-    def _heard(self, event: dict[str, Any]) -> None:
-        calls = [call for call, _ in self._calls]
-        if event["kind"] in ("refused", "over"):
-            for call in calls:
-                call._fail(refusal(event))
-        elif event["kind"] == "ended":
-            self._ended(Status.of(event["status"]), event["output"])
-        else:
-            for call in calls:
-                call._heard(event)
-
-    def _ended(self, status: Status, output: bytes | None) -> None:
-        answered = 0
-        for (call, _), frame in zip(self._calls, _frames(output or b"")):
-            call.usage = status.usage
-            _answer(call, frame, status, self._executor._trusted)
-            answered += 1
-        left = self._calls[answered:]
-        wanted = [call for call, _ in self._calls if call.is_kill_wanted]
-        # By somebody else.
-        was_killed = status.state == "KILLED" and not wanted
-        for call, _ in left:
-            if len(self._calls) == 1 or was_killed or call.is_kill_wanted:
-                call.usage = status.usage
-                call._fail(_unanswered(self._name, status))
-        left = [(call, arguments) for call, arguments in left if not call.done()]
-        if not left:
-            return
-        # Each under quotas of its own. From another thread: to submit may wait for the one that runs this.
-        threading.Thread(target=self._again, args=(left,), name="haggle-again", daemon=True).start()
-
-    def _again(self, left: list[Packed]) -> None:
-        for call, arguments in left:
-            if call.cancelled():
-                continue
-            try:
-                self._executor._launch([(call, arguments)], self._name, self._function, self._quotas)
-            except Exception as error:
-                call._fail(error)
-                self._executor._forget([call])
-
-
-def _frames(output: bytes) -> Iterator[bytes]:
-    """What the guest wrote, up to what it did not finish."""
-    at = 0
-    while at + 4 <= len(output):
-        end = at + 4 + int.from_bytes(output[at : at + 4], "little")
-        if end > len(output):
-            return
-        yield output[at + 4 : end]
-        at = end
-
-
-def _answer(call: Call[Any], frame: bytes, status: Status, trusted: bool) -> None:
-    try:
-        kind, value, warned = _read(frame, trusted)
-    except BadResult as error:
-        call._fail(error)
-        return
-    call._warned = warned
-    if kind == "returned":
-        call._settle(value)
-        return
-    raised = _raised(value)
-    if isinstance(raised, MemoryError) and status.reason == "MEMORY_LIMIT":
-        raised = MemoryLimit(call.name, status)
-    raised.__cause__ = RemoteTraceback(str(value.get("traceback")))
-    call._fail(raised)
-
-
-def _read(frame: bytes, trusted: bool) -> tuple[str, Any, list[tuple[str, str, str, int]]]:
-    if trusted:
-        told = pickle.loads(frame)
-    else:
-        told = _data.loads(frame)
-    shape = isinstance(told, tuple) and len(told) == 3 and told[0] in ("returned", "raised")
-    if not shape or (told[0] == "raised" and not isinstance(told[1], dict)):
-        raise BadResult("what came back is neither a result nor an exception")
-    kind, value, warned = told
-    is_warning = [str, str, str, int]
-    if type(warned) is not list or any([type(part) for part in one] != is_warning for one in warned):
-        raise BadResult("what came back warns of what is no warning")
-    return kind, value, warned
-
-
-def _raised(value: dict[str, Any]) -> BaseException:
-    """The exception, as itself where its class is known here. No code of that class runs unless it is Python's own."""
-    module, kind, text = (str(value.get(part)) for part in ("module", "kind", "text"))
-    arguments = value.get("arguments")
-    arguments = arguments if isinstance(arguments, tuple) else (text,)
-    home = sys.modules.get(module) if module.partition(".")[0] != __package__ else None
-    # Not by getattr, which may run code of a module.
-    found = vars(home).get(kind) if home is not None else None
-    # What would end this program, or is none of its errors, comes as a description.
-    if isinstance(found, type) and issubclass(found, Exception):
-        try:
-            if home is builtins:
-                return found(*arguments)
-            native = next(base for base in found.__mro__ if base.__module__ == "builtins")
-            made: Exception = native.__new__(found, *arguments)
-            return made
-        except (TypeError, ValueError):
-            pass
-    return RemoteError(kind, text, arguments)
-
-
-def _unanswered(name: str, status: Status) -> HaggleError:
-    """The exception for a call of which nothing came back."""
-    if status.state == "FINISHED":
-        return BadResult(f"{name} ended well, and nothing came back that can be read")
-    return failure(name, status)
+def _dumped(given: tuple[tuple[Any, ...], dict[str, Any]], shipped: Shipped) -> bytes:
+    """Arguments as they travel. Raises :class:`CannotTravel`."""
+    return marshal.dumps(packed(given, f"an argument of {shipped.name}"), MARSHAL)

@@ -54,6 +54,18 @@ class Resources:
         }
 
 
+@dataclass(frozen=True)
+class Pulled:
+    """What the master has fetched from a source."""
+
+    #: What tasks run and read it by.
+    digest: str
+    #: Bytes.
+    size: int
+    #: The source, so that it names the same again as far as its kind allows: of a tag, the digest that it points to now.
+    pinned: str
+
+
 def cpus_text(cpus: float) -> str:
     """As Haggle reads it: thousandths at the finest."""
     return f"{cpus:.3f}"

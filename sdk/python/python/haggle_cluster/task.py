@@ -12,7 +12,7 @@ from typing import Any
 #: An amount of memory, disk or output: bytes, or a text like ``"64MiB"``.
 Size = int | str
 
-#: A file's content: its path, or the bytes themselves.
+#: A file's content: its path, the bytes themselves, or a source that the master fetches it from.
 Content = str | os.PathLike[str] | bytes
 
 
@@ -31,8 +31,9 @@ class Task:
     A task that says nothing gets one core, 64 MiB of memory, no scratch folder, no budget of fuel or time, and may write 1 MiB.
     It is given nothing that is not named: no file, no variable, no network.
 
-    ``module`` is the path of a ``.wasm`` file, or the digest (``sha256:…``) of one that the master has; for a
-    :meth:`script`, what runs it is named by ``runtime`` instead.
+    ``module`` is the path of a ``.wasm`` file, the digest (``sha256:…``) of one that the master has, or where the master fetches
+    it: ``oci://registry/name:tag``, ``s3://bucket/key``, ``https://host/path``. For a :meth:`script`, what runs it is named by
+    ``runtime`` instead.
     """
 
     module: str | os.PathLike[str] = ""
@@ -107,11 +108,26 @@ class Task:
     @property
     def label(self) -> str:
         """Its name for people."""
-        return self.name or Path(self.module).name
+        module = os.fspath(self.module)
+        return self.name or (_source_name(module) if is_source(module) else Path(module).name)
 
 
 _LANGUAGES = {".py": "python", ".js": "javascript", ".mjs": "javascript", ".rb": "ruby"}
 _SUFFIXES = {"python": ".py", "javascript": ".js", "ruby": ".rb"}
+
+
+def is_source(text: str) -> bool:
+    """Whether this is meant as a place that the master fetches from: no file is called so."""
+    scheme, separator, _ = text.partition("://")
+    return bool(separator) and scheme.isascii() and scheme.isalnum()
+
+
+def _source_name(source: str) -> str:
+    """The last part of where it is, without what says which one of its kind it is."""
+    name = source.partition("://")[2].partition("?")[0].rpartition("/")[2]
+    if source.startswith("oci:"):
+        name = name.partition("@")[0].partition(":")[0]
+    return name.removesuffix(".wasm") or "task"
 
 
 def size_text(size: Size) -> str:
