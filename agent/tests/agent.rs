@@ -267,7 +267,9 @@ async fn a_module_that_is_too_dear_to_compile_ends_its_task_and_no_other() {
     }
     let ended = ended.unwrap();
     assert_eq!((ended.reason(), ended.source()), (v1::Reason::ModuleInvalid, v1::Source::Agent));
-    assert_eq!(ended.message, "compile limit: used 1 s of CPU, all that one module is given");
+    assert_eq!(ended.message, 
+        "compile limit: used 1 s of CPU, all that one module is given (`haggle agent --compile-cpu` raises it)"
+    );
 }
 
 #[cfg(unix)]

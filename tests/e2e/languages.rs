@@ -192,3 +192,39 @@ mod javascript {
         assert_eq!(wrong.status.code(), Some(134), "an exception that nobody catches is a trap");
     }
 }
+
+mod yosys {
+    use super::*;
+
+    /// Counts up by its step, or from zero.
+    const CIRCUIT: &str = "\
+        module counter(input clk, input reset, input [1:0] step, output reg [3:0] count);\n\
+        always @(posedge clk) count <= reset ? 0 : count + step;\n\
+        endmodule\n";
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm yosys"]
+    fn a_circuit_becomes_gates_that_do_the_same() {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("counter.v"), CIRCUIT).unwrap();
+        let module = wasm("yosys");
+        let folders = [(module.with_file_name("yosys-share"), "/share:ro"), (dir.path().to_owned(), "/work")];
+        let [share, work] = folders.map(|(host, guest)| format!("{}::{guest}", host.display()));
+        let yosys = |commands: &str| {
+            let words = [&module.display().to_string(), "--dir", &share, "--dir", &work, "--", "-p", commands];
+            assert_success(&embedded(&words).output().unwrap());
+        };
+
+        yosys("read_verilog /work/counter.v; synth -top counter; write_json /work/gates.json; write_verilog /work/gates.v");
+
+        let gates: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("gates.json")).unwrap()).unwrap();
+        let cells = gates["modules"]["counter"]["cells"].as_object().unwrap();
+        let of_type = |of: &str| cells.values().filter(|cell| cell["type"] == of).count();
+        assert_eq!(of_type("$_SDFF_PP0_"), 4, "a bit of the count each: {cells:?}");
+        assert!(of_type("$_XOR_") > 0, "a sum needs them: {cells:?}");
+        yosys(
+            "read_verilog /work/counter.v; proc; rename counter wanted; read_verilog -icells /work/gates.v; \
+             equiv_make wanted counter both; cd both; equiv_simple; equiv_induct; equiv_status -assert",
+        );
+    }
+}

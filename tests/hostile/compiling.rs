@@ -36,7 +36,9 @@ fn end_of_dear(limits: CompileLimits) -> Ending {
 fn takes_more_cpu_than_a_compilation_is_given() {
     let end = end_of_dear(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
 
-    assert_eq!(end.message, "compile limit: used 1 s of CPU, all that one module is given");
+    assert_eq!(end.message, 
+        "compile limit: used 1 s of CPU, all that one module is given (`haggle agent --compile-cpu` raises it)"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -44,7 +46,30 @@ fn takes_more_cpu_than_a_compilation_is_given() {
 fn takes_more_memory_than_a_compilation_is_given() {
     let end = end_of_dear(CompileLimits { mem: Bytes::from_mib(64), ..CompileLimits::default() });
 
-    assert_eq!(end.message, "compile limit: wants more than 64 MiB of memory to be compiled");
+    assert_eq!(end.message, 
+        "compile limit: wants more than 64 MiB of memory to be compiled (`haggle agent --compile-mem` raises it)"
+    );
+}
+
+/// What is large is asked of the system in one piece each, which it refuses elsewhere than what is small.
+#[cfg(target_os = "linux")]
+#[test]
+fn wants_large_pieces_of_memory_and_gets_a_word_whatever_the_limit_is() {
+    let text = "x".repeat(20 << 20);
+    let module = wat::parse_str(format!(r#"(module (memory 400) (data (i32.const 0) "{text}") (func (export "_start")))"#));
+    let large = bytes(module.unwrap());
+
+    for mem in (16..=112).step_by(16) {
+        let limits = CompileLimits { mem: Bytes::from_mib(mem), ..CompileLimits::default() };
+        let mut bench = Bench::compiling_within(limits);
+        bench.launch(&large);
+        let (_, end) = bench.ended();
+
+        let told = format!(
+            "compile limit: wants more than {mem} MiB of memory to be compiled (`haggle agent --compile-mem` raises it)"
+        );
+        assert_eq!(end.message, told);
+    }
 }
 
 #[cfg(unix)]

@@ -46,7 +46,7 @@ mod wasi;
 mod windows;
 
 pub use compile::{
-    COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, admit, compile_child, compile_here,
+    COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, Wanted, admit, compile_child, compile_here,
     rewrite,
 };
 pub use config::{Config, StartError};

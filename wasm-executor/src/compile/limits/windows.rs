@@ -8,7 +8,6 @@ use windows_sys::Win32::Foundation::ERROR_NOT_ENOUGH_QUOTA;
 
 use super::Order;
 use crate::compile::CompileLimits;
-use crate::engine::COMPILING_RESERVES;
 use crate::module::{Exhausted, ModuleError};
 use crate::process::lockdown::job::{self, Limits};
 use crate::process::{Lockdown, system};
@@ -17,7 +16,7 @@ use crate::process::{Lockdown, system};
 /// None: what this system does not limit, the executor's log tells, and the parent holds the time on the wall.
 #[expect(clippy::unnecessary_wraps, reason = "it can fail on other systems")]
 pub(in crate::compile) fn apply(order: &Order) -> io::Result<()> {
-    let memory = Bytes::new(order.limits.mem.get().saturating_add(COMPILING_RESERVES));
+    let memory = Bytes::new(order.limits.mem.get().saturating_add(order.reserved()));
     let limits = Limits { memory: Some(memory), cpu: Some(order.limits.cpu), alone: true };
     drop(job::enter(&limits));
     drop(Lockdown::default().apply());
