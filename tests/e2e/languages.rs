@@ -215,9 +215,12 @@ mod yosys {
             assert_success(&embedded(&words).output().unwrap());
         };
 
-        yosys("read_verilog /work/counter.v; synth -top counter; write_json /work/gates.json; write_verilog /work/gates.v");
+        yosys(
+            "read_verilog /work/counter.v; synth -top counter; write_json /work/gates.json; write_verilog /work/gates.v",
+        );
 
-        let gates: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("gates.json")).unwrap()).unwrap();
+        let gates: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join("gates.json")).unwrap()).unwrap();
         let cells = gates["modules"]["counter"]["cells"].as_object().unwrap();
         let of_type = |of: &str| cells.values().filter(|cell| cell["type"] == of).count();
         assert_eq!(of_type("$_SDFF_PP0_"), 4, "a bit of the count each: {cells:?}");

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use haggle_core::{Digest, MilliCpu};
 
 use super::cache::Cache;
+use super::config::Allowed;
 use super::limits::{self, Order};
 use super::{COMPILE_COMMAND, CompileLimits, child, intake, priority};
 use crate::event::Meter;
@@ -55,26 +56,27 @@ impl Job<'_> {
         let unreadable =
             |error: io::Error| ModuleError::Unreadable { path: self.path.to_owned(), reason: error.to_string() };
         let module = File::open(self.path).map_err(unreadable)?;
-        intake::check_file(module.metadata().map_err(unreadable)?.len(), self.limits.module)?;
+        let size = module.metadata().map_err(unreadable)?.len();
+        intake::check_file(size, self.limits.module)?;
+        let limits = self.limits.of(size);
         let unwritable = |error: io::Error| ModuleError::Interrupted(format!("cannot keep what is compiled: {error}"));
         let (unfinished, compiled) = self.cache.begin().map_err(unwritable)?;
         let given = compiled.try_clone().map_err(unwritable)?;
-        let mut child = self.start(module, given)?;
+        let mut child = self.start(module, given, limits)?;
         let _tied = system::tie(&child).inspect_err(|error| tracing::warn!(%error, "a compiler may outlive its agent"));
-        let ended = wait(&mut child, self.limits.wall(), tell, news);
+        let ended = wait(&mut child, limits.wall(), tell, news);
         let ended = ended.map_err(|error| ModuleError::Interrupted(format!("its compiler was lost: {error}")))?;
-        ended.judge(&self.limits)?;
-        if compiled.metadata().map_err(unwritable)?.len() > self.limits.code.get() {
-            return Err(ModuleError::CompileLimit(Exhausted::Code(self.limits.code)));
+        ended.judge(&limits)?;
+        if compiled.metadata().map_err(unwritable)?.len() > limits.code.get() {
+            return Err(ModuleError::CompileLimit(Exhausted::Code(limits.code)));
         }
         unfinished.keep(&compiled, self.module, self.meter).map_err(unwritable)
     }
 
-    fn start(&self, module: File, compiled: File) -> Result<Child, ModuleError> {
+    fn start(&self, module: File, compiled: File, limits: Allowed) -> Result<Child, ModuleError> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let niceness = priority::niceness(self.share, threads);
-        let order =
-            Order { meter: self.meter, limits: self.limits, threads, niceness, parent: std::process::id() };
+        let order = Order { meter: self.meter, limits, threads, niceness, parent: std::process::id() };
         let mut command = Command::new(self.program);
         command
             .arg(COMPILE_COMMAND)
@@ -158,7 +160,7 @@ fn hear(mut stderr: impl Read) -> String {
 }
 
 impl Ended {
-    fn judge(self, limits: &CompileLimits) -> Result<(), ModuleError> {
+    fn judge(self, limits: &Allowed) -> Result<(), ModuleError> {
         let limit = |exhausted| Err(ModuleError::CompileLimit(exhausted));
         match self.cut {
             Some(Cut::TimeIsUp) => return limit(Exhausted::Wall(limits.wall())),

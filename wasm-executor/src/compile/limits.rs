@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use haggle_core::Bytes;
 
-use super::CompileLimits;
+use super::config::Allowed;
 use crate::event::Meter;
 #[cfg(unix)]
 use crate::module::{Exhausted, ModuleError};
@@ -18,7 +18,7 @@ use crate::module::{Exhausted, ModuleError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) meter: Meter,
-    pub(super) limits: CompileLimits,
+    pub(super) limits: Allowed,
     pub(super) threads: usize,
     pub(super) niceness: u8,
     pub(super) parent: u32,
@@ -26,7 +26,7 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn to_args(self) -> [String; 8] {
-        let CompileLimits { cpu, mem, code, module } = self.limits;
+        let Allowed { cpu, mem, code, module } = self.limits;
         [
             name(self.meter).to_owned(),
             seconds(cpu).to_string(),
@@ -43,7 +43,7 @@ impl Order {
         let mut next = || args.next().and_then(|arg| arg.into_string().ok());
         let order = Self {
             meter: next().and_then(|named| METERS.into_iter().find(|&meter| name(meter) == named))?,
-            limits: CompileLimits {
+            limits: Allowed {
                 cpu: Duration::from_secs(next()?.parse().ok()?),
                 mem: Bytes::new(next()?.parse().ok()?),
                 code: Bytes::new(next()?.parse().ok()?),
@@ -86,7 +86,7 @@ fn seconds(time: Duration) -> u64 {
 pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
-    let CompileLimits { cpu, mem, code, .. } = order.limits;
+    let Allowed { cpu, mem, code, .. } = order.limits;
     let cap = |soft: u64, hard: u64| Rlimit { current: Some(soft), maximum: Some(hard) };
     // The signal at the soft limit says what it was; the one at the hard limit would not.
     setrlimit(Resource::Cpu, cap(seconds(cpu), seconds(cpu) + 1))?;
@@ -113,7 +113,7 @@ pub(super) use windows::{apply, verdict};
 
 /// What it means that the system ended a child in this way, if it did.
 #[cfg(unix)]
-pub(super) fn verdict(status: std::process::ExitStatus, limits: &CompileLimits) -> Option<ModuleError> {
+pub(super) fn verdict(status: std::process::ExitStatus, limits: &Allowed) -> Option<ModuleError> {
     use rustix::process::Signal;
     use std::os::unix::process::ExitStatusExt;
     let signal = status.signal()?;
@@ -155,10 +155,12 @@ mod linux {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::CompileLimits;
 
     #[test]
     fn an_order_reads_back_as_it_was_given() {
-        let order = Order { meter: Meter::Epochs, limits: CompileLimits::default(), threads: 8, niceness: 5, parent: 7 };
+        let order =
+            Order { meter: Meter::Epochs, limits: CompileLimits::default().of(7), threads: 8, niceness: 5, parent: 7 };
 
         let read = Order::from_args(order.to_args().into_iter().map(OsString::from));
 

@@ -25,7 +25,11 @@ mod tests {
         let of = |share, threads| niceness(MilliCpu::new(share), threads);
 
         assert_eq!([of(2000, 2), of(4000, 2)], [0, 0], "the whole machine is promised to it");
-        assert_eq!([of(1000, 2), of(1000, 4), of(1000, 8)], [4, 7, 10], "more threads for the same share are nicer each");
+        assert_eq!(
+            [of(1000, 2), of(1000, 4), of(1000, 8)],
+            [4, 7, 10],
+            "more threads for the same share are nicer each"
+        );
         assert_eq!([of(500, 1), of(250, 1)], [4, 7]);
         assert_eq!([of(100, 2), of(0, 1), of(1000, 64)], [NICEST; 3], "nobody waits for ever");
     }

@@ -72,10 +72,9 @@ impl fmt::Display for Exhausted {
                 "used {} s of CPU, all that one module is given (`haggle agent --compile-cpu` raises it)",
                 limit.as_secs()
             ),
-            Self::Memory(Some(limit)) => write!(
-                f,
-                "wants more than {limit} of memory to be compiled (`haggle agent --compile-mem` raises it)"
-            ),
+            Self::Memory(Some(limit)) => {
+                write!(f, "wants more than {limit} of memory to be compiled (`haggle agent --compile-mem` raises it)")
+            }
             Self::Memory(None) => f.write_str("wants more memory to be compiled than there is"),
             Self::Stack => f.write_str("nests deeper than the compiler's stack"),
             Self::Wall(limit) => write!(

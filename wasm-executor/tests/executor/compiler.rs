@@ -188,7 +188,9 @@ fn a_crash_of_the_compiler_is_the_modules_fault_and_told() {
 fn limits_are_told_by_how_the_child_ends() {
     let mut bench = Bench::with("");
     bench.limits.code = Bytes::new(10_000);
-    let CompileLimits { cpu, mem, code, .. } = bench.limits;
+    let (cpu, mem) = (Duration::from_secs(5), Bytes::from_mib(9));
+    (bench.limits.cpu, bench.limits.mem) = (Some(cpu), Some(mem));
+    let code = bench.limits.code;
     for (does, exhausted) in [
         ("kill -XCPU $$", Exhausted::Cpu(cpu)),
         ("kill -XFSZ $$", Exhausted::Code(code)),
@@ -207,12 +209,12 @@ fn limits_are_told_by_how_the_child_ends() {
 fn a_child_that_neither_speaks_nor_ends_is_killed() {
     for does in ["sleep 1000", "exec 2>&-; sleep 1000"] {
         let mut bench = Bench::with(does);
-        bench.limits.cpu = Duration::from_millis(10);
+        let cpu = Duration::from_millis(10);
+        bench.limits.cpu = Some(cpu);
 
         let ended = bench.compile(&bench.compiler());
 
-        let wall = bench.limits.cpu * 10;
-        assert_eq!(ended, Err(ModuleError::CompileLimit(Exhausted::Wall(wall))), "{does}");
+        assert_eq!(ended, Err(ModuleError::CompileLimit(Exhausted::Wall(cpu * 10))), "{does}");
     }
 }
 

@@ -7,7 +7,7 @@ use haggle_core::Bytes;
 use windows_sys::Win32::Foundation::ERROR_NOT_ENOUGH_QUOTA;
 
 use super::Order;
-use crate::compile::CompileLimits;
+use crate::compile::config::Allowed;
 use crate::module::{Exhausted, ModuleError};
 use crate::process::lockdown::job::{self, Limits};
 use crate::process::{Lockdown, system};
@@ -24,7 +24,7 @@ pub(in crate::compile) fn apply(order: &Order) -> io::Result<()> {
 }
 
 /// What it means that the system ended a child in this way, if it did.
-pub(in crate::compile) fn verdict(status: ExitStatus, limits: &CompileLimits) -> Option<ModuleError> {
+pub(in crate::compile) fn verdict(status: ExitStatus, limits: &Allowed) -> Option<ModuleError> {
     match status.code().map(i32::cast_unsigned)? {
         ERROR_NOT_ENOUGH_QUOTA => Some(ModuleError::CompileLimit(Exhausted::Cpu(limits.cpu))),
         // Not for anything that it did itself: somebody wanted it gone.

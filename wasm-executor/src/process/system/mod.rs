@@ -13,7 +13,8 @@ pub(crate) use unix::{
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    KILLED, Readiness, cpu_time, ends_within, give_way, kill, manner, readiness, say_ready, set_apart, start_outliving, tie,
+    KILLED, Readiness, cpu_time, ends_within, give_way, kill, manner, readiness, say_ready, set_apart, start_outliving,
+    tie,
 };
 
 /// What no program runs without on Windows.
