@@ -208,26 +208,23 @@ mod yosys {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("counter.v"), CIRCUIT).unwrap();
         let module = wasm("yosys");
-        let folders = [(module.with_file_name("yosys-share"), "/share:ro"), (dir.path().to_owned(), "/work")];
+        let folders = [(module.with_file_name("yosys-share"), "/share"), (dir.path().to_owned(), "/work")];
         let [share, work] = folders.map(|(host, guest)| format!("{}::{guest}", host.display()));
-        let yosys = |commands: &str| {
-            let words = [&module.display().to_string(), "--dir", &share, "--dir", &work, "--", "-p", commands];
-            assert_success(&embedded(&words).output().unwrap());
-        };
+        let commands = "read_verilog /work/counter.v; hierarchy -top counter; proc; \
+            equiv_opt -assert synth -noabc; design -load postopt; write_json";
+        let module = module.display().to_string();
 
-        yosys(
-            "read_verilog /work/counter.v; synth -top counter; write_json /work/gates.json; write_verilog /work/gates.v",
-        );
+        let words = [&module, "--dir", &share, "--dir", &work, "--", "-Q", "-T", "-p", commands];
+        let output = embedded(&words).output().unwrap();
 
-        let gates: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(dir.path().join("gates.json")).unwrap()).unwrap();
+        assert_success(&output);
+        let told = text(&output.stdout);
+        assert!(told.contains("Equivalence successfully proven!"), "{told}");
+        let gates = told.find("\n{").map(|at| &told[at..]).unwrap_or_default();
+        let gates: serde_json::Value = serde_json::from_str(gates).unwrap_or_else(|error| panic!("{error}: {told}"));
         let cells = gates["modules"]["counter"]["cells"].as_object().unwrap();
         let of_type = |of: &str| cells.values().filter(|cell| cell["type"] == of).count();
-        assert_eq!(of_type("$_SDFF_PP0_"), 4, "a bit of the count each: {cells:?}");
-        assert!(of_type("$_XOR_") > 0, "a sum needs them: {cells:?}");
-        yosys(
-            "read_verilog /work/counter.v; proc; rename counter wanted; read_verilog -icells /work/gates.v; \
-             equiv_make wanted counter both; cd both; equiv_simple; equiv_induct; equiv_status -assert",
-        );
+        assert_eq!(of_type("$_SDFF_PP0_"), 4, "a bit of the count each: {told}");
+        assert!(of_type("$_XOR_") > 0, "a sum needs them: {told}");
     }
 }
