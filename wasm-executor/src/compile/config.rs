@@ -79,9 +79,9 @@ impl CompileLimits {
     /// CPython has 26 MB, and a synthesizer of circuits 48.
     pub const DEFAULT_MODULE: Bytes = Bytes::from_mib(128);
 
-    /// That synthesizer, of 66 MiB with its names, takes 3.5 s for each without optimisation.
+    /// That synthesizer, of 66 MiB with its names, takes 3.8 s for each in a debug build beside others.
     const CPU_PER_MIB: Duration = Duration::from_secs(5);
-    /// It takes 44 times its size.
+    /// It takes 40 times its size on two CPUs.
     const MEM_PER_BYTE: u64 = 64;
 
     /// What a module of this size may take.
