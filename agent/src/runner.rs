@@ -13,7 +13,7 @@ use haggle_core::{
     AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Stop, TaskId, TaskSpec, TaskState,
 };
 use haggle_executor::process::TASK_VARIABLE;
-use haggle_executor::{Compiler, Launch, Meter, ModuleError};
+use haggle_executor::{Compiler, Launch, Meter, ModuleError, Wanted};
 
 use self::batches::Batch;
 use crate::artifacts::Artifacts;
@@ -45,11 +45,17 @@ pub(crate) trait Runs {
 pub(crate) trait Compiles {
     /// The compiled module or why there is none, if that is known already.
     fn known(&self, module: Digest, meter: Meter) -> Option<Result<PathBuf, ModuleError>>;
+    /// The framework has no task any more that waits for this module.
+    fn unwanted(&self, framework: FrameworkId, module: Digest, meter: Meter);
 }
 
 impl Compiles for Compiler {
     fn known(&self, module: Digest, meter: Meter) -> Option<Result<PathBuf, ModuleError>> {
         Self::known(self, module, meter)
+    }
+
+    fn unwanted(&self, framework: FrameworkId, module: Digest, meter: Meter) {
+        Self::unwanted(self, framework, module, meter);
     }
 }
 
@@ -67,14 +73,7 @@ pub(crate) enum Work {
     /// Get it from the master.
     Fetch(Digest),
     /// Make machine code of it.
-    Compile {
-        /// Who wants it.
-        framework: FrameworkId,
-        module: Digest,
-        /// Its bytes.
-        path: PathBuf,
-        meter: Meter,
-    },
+    Compile(Wanted),
 }
 
 /// What follows from news about what tasks wait for.
@@ -286,7 +285,7 @@ impl<E: Runs> Runner<E> {
     /// Its module has come. It is compiled even while inputs are still under way.
     fn compile(&mut self, task: TaskId, began: &mut Began) {
         let Some(waiting) = self.waiting(task) else { return };
-        let (module, meter) = (waiting.spec.module, waiting.meter);
+        let (module, meter, share) = (waiting.spec.module, waiting.meter, waiting.spec.resources.cpus);
         if let Some(outcome) = self.compiler.known(module, meter) {
             self.prepared.modules_found += u64::from(outcome.is_ok());
             return self.go_on(task, outcome, began);
@@ -297,7 +296,8 @@ impl<E: Runs> Runner<E> {
         let framework = task.framework;
         let waiting = self.compiling.entry((framework, module, meter)).or_default();
         if waiting.is_empty() {
-            began.work.push(Work::Compile { framework, module, path: self.artifacts.path(module), meter });
+            let path = self.artifacts.path(module);
+            began.work.push(Work::Compile(Wanted { framework, module, path, meter, share }));
         }
         waiting.push(task);
     }
@@ -401,7 +401,18 @@ impl<E: Runs> Runner<E> {
         if running.has_inputs {
             self.folders.remove(task);
         }
+        if let Some(Waiting { spec, meter, compiled: None, .. }) = &running.waiting {
+            self.waits_no_longer(task.framework, spec.module, *meter);
+        }
         Some(running)
+    }
+
+    /// Tells the compiler when no task of the framework is left that waits for this module.
+    fn waits_no_longer(&self, framework: FrameworkId, module: Digest, meter: Meter) {
+        let Some(waiting) = self.compiling.get(&(framework, module, meter)) else { return };
+        if !waiting.iter().any(|task| self.tasks.contains_key(task)) {
+            self.compiler.unwanted(framework, module, meter);
+        }
     }
 
     fn waiting(&mut self, task: TaskId) -> Option<&mut Waiting> {

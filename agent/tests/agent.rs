@@ -244,7 +244,7 @@ async fn a_module_that_is_too_dear_to_compile_ends_its_task_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let mut master = Master::start().await;
     let mut config = master.agent(dir.path());
-    config.compile.cpu = Duration::from_secs(1);
+    config.compile.cpu = Some(Duration::from_secs(1));
     let _agent = Agent::start(config).await.unwrap();
     let mut session = master.welcome().await;
     let dear = "(func (param i64) (result i64) (i64.mul (local.get 0) (i64.rotl (local.get 0) (i64.const 7))))";
@@ -267,7 +267,10 @@ async fn a_module_that_is_too_dear_to_compile_ends_its_task_and_no_other() {
     }
     let ended = ended.unwrap();
     assert_eq!((ended.reason(), ended.source()), (v1::Reason::ModuleInvalid, v1::Source::Agent));
-    assert_eq!(ended.message, "compile limit: used 1 s of CPU, all that one module is given");
+    assert_eq!(
+        ended.message,
+        "compile limit: used 1 s of CPU, all that one module is given (`haggle agent --compile-cpu` raises it)"
+    );
 }
 
 #[cfg(unix)]

@@ -192,3 +192,39 @@ mod javascript {
         assert_eq!(wrong.status.code(), Some(134), "an exception that nobody catches is a trap");
     }
 }
+
+mod yosys {
+    use super::*;
+
+    /// Counts up by its step, or from zero.
+    const CIRCUIT: &str = "\
+        module counter(input clk, input reset, input [1:0] step, output reg [3:0] count);\n\
+        always @(posedge clk) count <= reset ? 0 : count + step;\n\
+        endmodule\n";
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm yosys"]
+    fn a_circuit_becomes_gates_that_do_the_same() {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("counter.v"), CIRCUIT).unwrap();
+        let module = wasm("yosys");
+        let folders = [(module.with_file_name("yosys-share"), "/share"), (dir.path().to_owned(), "/work")];
+        let [share, work] = folders.map(|(host, guest)| format!("{}::{guest}", host.display()));
+        let commands = "read_verilog /work/counter.v; hierarchy -top counter; proc; \
+            equiv_opt -assert synth -noabc; design -load postopt; write_json";
+        let module = module.display().to_string();
+
+        let words = [&module, "--dir", &share, "--dir", &work, "--", "-Q", "-T", "-p", commands];
+        let output = embedded(&words).output().unwrap();
+
+        assert_success(&output);
+        let told = text(&output.stdout);
+        assert!(told.contains("Equivalence successfully proven!"), "{told}");
+        let gates = told.find("\n{").map(|at| &told[at..]).unwrap_or_default();
+        let gates: serde_json::Value = serde_json::from_str(gates).unwrap_or_else(|error| panic!("{error}: {told}"));
+        let cells = gates["modules"]["counter"]["cells"].as_object().unwrap();
+        let of_type = |of: &str| cells.values().filter(|cell| cell["type"] == of).count();
+        assert_eq!(of_type("$_SDFF_PP0_"), 4, "a bit of the count each: {told}");
+        assert!(of_type("$_XOR_") > 0, "a sum needs them: {told}");
+    }
+}

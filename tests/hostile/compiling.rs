@@ -34,17 +34,45 @@ fn end_of_dear(limits: CompileLimits) -> Ending {
 #[cfg(unix)]
 #[test]
 fn takes_more_cpu_than_a_compilation_is_given() {
-    let end = end_of_dear(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
+    let end = end_of_dear(CompileLimits { cpu: Some(Duration::from_secs(1)), ..CompileLimits::default() });
 
-    assert_eq!(end.message, "compile limit: used 1 s of CPU, all that one module is given");
+    assert_eq!(
+        end.message,
+        "compile limit: used 1 s of CPU, all that one module is given (`haggle agent --compile-cpu` raises it)"
+    );
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn takes_more_memory_than_a_compilation_is_given() {
-    let end = end_of_dear(CompileLimits { mem: Bytes::from_mib(64), ..CompileLimits::default() });
+    let end = end_of_dear(CompileLimits { mem: Some(Bytes::from_mib(64)), ..CompileLimits::default() });
 
-    assert_eq!(end.message, "compile limit: wants more than 64 MiB of memory to be compiled");
+    assert_eq!(
+        end.message,
+        "compile limit: wants more than 64 MiB of memory to be compiled (`haggle agent --compile-mem` raises it)"
+    );
+}
+
+/// What is large is asked of the system in one piece each, which it refuses elsewhere than what is small.
+#[cfg(target_os = "linux")]
+#[test]
+fn wants_large_pieces_of_memory_and_gets_a_word_whatever_the_limit_is() {
+    let text = "x".repeat(24 << 20);
+    let module =
+        wat::parse_str(format!(r#"(module (memory 400) (data (i32.const 0) "{text}") (func (export "_start")))"#));
+    let large = bytes(module.unwrap());
+
+    for mem in [16, 64, 112, 128, 136] {
+        let limits = CompileLimits { mem: Some(Bytes::from_mib(mem)), ..CompileLimits::default() };
+        let mut bench = Bench::compiling_within(limits);
+        bench.launch(&large);
+        let (_, end) = bench.ended();
+
+        let told = format!(
+            "compile limit: wants more than {mem} MiB of memory to be compiled (`haggle agent --compile-mem` raises it)"
+        );
+        assert_eq!(end.message, told);
+    }
 }
 
 #[cfg(unix)]
@@ -78,7 +106,8 @@ fn is_larger_than_what_an_operator_lets_be_compiled() {
 
 #[test]
 fn wants_another_host_and_so_need_not_be_compiled() {
-    let mut bench = Bench::compiling_within(CompileLimits { cpu: Duration::from_secs(2), ..CompileLimits::default() });
+    let mut bench =
+        Bench::compiling_within(CompileLimits { cpu: Some(Duration::from_secs(2)), ..CompileLimits::default() });
     let import = r#"(import "env" "secret" (func))"#;
     let foreign = format!(r#"(module {import} {} (func (export "_start")))"#, "(func)".repeat(60_000));
 
@@ -90,7 +119,8 @@ fn wants_another_host_and_so_need_not_be_compiled() {
 
 #[test]
 fn is_a_library_that_nobody_needs_to_compile() {
-    let mut bench = Bench::compiling_within(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
+    let mut bench =
+        Bench::compiling_within(CompileLimits { cpu: Some(Duration::from_secs(1)), ..CompileLimits::default() });
     let library = bytes(format!("(module {})", "(func)".repeat(20_000)).into_bytes());
 
     bench.launch(&library);

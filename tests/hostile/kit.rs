@@ -10,7 +10,7 @@ use haggle_core::{
     TaskId, TaskSpec, TaskState, Usage,
 };
 use haggle_executor::inputs::{LaidOut, lay_out};
-use haggle_executor::{CompileLimits, Compiler, CompilerConfig, Config, Event, Executor, Launch, Meter};
+use haggle_executor::{CompileLimits, Compiler, CompilerConfig, Config, Event, Executor, Launch, Meter, Wanted};
 use haggle_kit::binary;
 use tempfile::TempDir;
 
@@ -269,7 +269,9 @@ impl Bench {
         let inputs = if guest.inputs { vec![("/data/a.txt".to_owned(), self.input())] } else { Vec::new() };
         let LaidOut { folders, copies } = lay_out(&self.dir.path().join(format!("inputs/{id}")), &inputs).unwrap();
         let (executor, ends, meter) = (self.executor.clone(), self.ends.clone(), Meter::Fuel);
-        self.compiler.compile(spec.id.framework, spec.module, &wasm, meter, move |compiled| match compiled {
+        let TaskSpec { id: TaskId { framework, .. }, module, resources: Resources { cpus: share, .. }, .. } = spec;
+        let wanted = Wanted { framework, module, path: wasm, meter, share };
+        self.compiler.compile(wanted, move |compiled| match compiled {
             Ok(module) => {
                 executor.launch(Launch {
                     spec: Arc::new(spec),

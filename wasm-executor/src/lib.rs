@@ -46,8 +46,8 @@ mod wasi;
 mod windows;
 
 pub use compile::{
-    COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, admit, compile_child, compile_here,
-    rewrite,
+    COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, Wanted, admit, compile_child,
+    compile_here, rewrite,
 };
 pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Listener, Meter, MountedVolume, Stream};

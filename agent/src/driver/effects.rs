@@ -6,6 +6,7 @@ use std::sync::Arc;
 use haggle_core::cluster::AgentCommand;
 use haggle_core::node::Effect;
 use haggle_core::{Now, QueueUpdate, Source, TaskId, TaskStatus};
+use haggle_executor::Wanted;
 
 use super::Driver;
 use crate::link::status_size;
@@ -92,9 +93,10 @@ impl Driver {
             Work::Fetch(digest) => {
                 self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
             }
-            Work::Compile { framework, module, path, meter } => {
+            Work::Compile(wanted) => {
+                let Wanted { framework, module, meter, .. } = wanted;
                 let done = move |outcome| inbox.push(Message::Compiled(framework, module, meter, outcome));
-                self.compiler.compile(framework, module, &path, meter, done);
+                self.compiler.compile(wanted, done);
             }
         }
     }

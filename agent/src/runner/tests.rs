@@ -1,10 +1,11 @@
+mod compiling;
 use std::cell::RefCell;
 use std::fs;
 use std::rc::Rc;
 use std::sync::Mutex;
 
 use haggle_core::{
-    AgentId, Folder, FolderSource, FrameworkId, Fuel, Grants, Input, Limits, Resources, Sharing, VolumeId,
+    AgentId, Folder, FolderSource, FrameworkId, Fuel, Grants, Input, Limits, MilliCpu, Resources, Sharing, VolumeId,
 };
 
 use super::*;
@@ -49,13 +50,22 @@ impl Runs for Recorder {
     }
 }
 
-/// Knows this of every module.
+/// Knows this of every module, and remembers what nobody wants any more.
 #[derive(Clone)]
-struct Knows(Arc<Mutex<Option<PathBuf>>>);
+struct Knows {
+    verdict: Arc<Mutex<Option<PathBuf>>>,
+    unwanted: Unwanted,
+}
+
+type Unwanted = Arc<Mutex<Vec<(FrameworkId, Digest, Meter)>>>;
 
 impl Compiles for Knows {
     fn known(&self, _: Digest, _: Meter) -> Option<Result<PathBuf, ModuleError>> {
-        self.0.lock().unwrap().clone().map(Ok)
+        self.verdict.lock().unwrap().clone().map(Ok)
+    }
+
+    fn unwanted(&self, framework: FrameworkId, module: Digest, meter: Meter) {
+        self.unwanted.lock().unwrap().push((framework, module, meter));
     }
 }
 
@@ -63,6 +73,7 @@ struct Fixture {
     runner: Runner<Recorder>,
     executor: Recorder,
     known: Arc<Mutex<Option<PathBuf>>>,
+    unwanted: Unwanted,
     /// A compiled module.
     file: PathBuf,
     dir: tempfile::TempDir,
@@ -80,12 +91,13 @@ fn fixture() -> Fixture {
     let file = dir.path().join("compiled");
     fs::write(&file, "machine code").unwrap();
     let known = Arc::new(Mutex::new(Some(file.clone())));
-    let compiler = Box::new(Knows(Arc::clone(&known)));
+    let unwanted = Unwanted::default();
+    let compiler = Box::new(Knows { verdict: Arc::clone(&known), unwanted: Arc::clone(&unwanted) });
     let volumes = dir.path().join("volumes");
     std::fs::create_dir(&volumes).unwrap();
     let volumes = Volumes::open(volumes).unwrap();
     let runner = Runner::new(executor.clone(), compiler, artifacts, folders, volumes, "a".to_owned(), Meter::Epochs);
-    Fixture { runner, executor, known, file, dir }
+    Fixture { runner, executor, known, unwanted, file, dir }
 }
 
 impl Fixture {
@@ -100,7 +112,7 @@ impl Fixture {
         assert_eq!(never_ran, []);
         let to_fetch = |work| match work {
             Work::Fetch(digest) => digest,
-            compile @ Work::Compile { .. } => panic!("everything is compiled already, but for {compile:?}"),
+            compile @ Work::Compile(_) => panic!("everything is compiled already, but for {compile:?}"),
         };
         work.into_iter().map(to_fetch).collect()
     }
@@ -264,65 +276,6 @@ fn artifacts_may_go_once_their_tasks_have_ended() {
     fixture.run(task(3, 2, &[]));
     assert_eq!(fixture.fetched(2, 60), []);
     assert_eq!(fixture.executor.take(), ["launch task-1.1", "launch task-1.3"]);
-}
-
-#[test]
-fn one_compilation_serves_every_task_that_waits_for_it() {
-    let mut fixture = fixture();
-    fixture.knows_nothing();
-    let _ = fixture.run(task(1, 7, &[]));
-    let _ = fixture.run(task(2, 7, &[8]));
-    fs::write(fixture.runner.artifacts.path(digest(7)), "wasm").unwrap();
-
-    let began = fixture.runner.fetched(digest(7), Ok(Bytes::new(4)));
-
-    let path = fixture.runner.artifacts.path(digest(7));
-    assert_eq!(
-        began.work,
-        [Work::Compile { framework: FrameworkId(1), module: digest(7), path, meter: Meter::Epochs }]
-    );
-    assert_eq!(fixture.executor.take(), [""; 0]);
-    let file = fixture.file.clone();
-    assert_eq!(fixture.compiled(7, Meter::Epochs, &Ok(file)), []);
-    assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
-    assert_eq!(fixture.fetched(8, 10), []);
-    assert_eq!(fixture.executor.take(), ["launch task-1.2"]);
-}
-
-#[test]
-fn each_framework_asks_for_the_modules_of_its_own_tasks() {
-    let mut fixture = fixture();
-    fixture.knows_nothing();
-    let _ = fixture.run(task(1, 7, &[]));
-    let _ = fixture.fetched(7, 10);
-    let mut spec = TaskSpec::clone(&task(2, 7, &[]));
-    spec.id.framework = FrameworkId(2);
-
-    let began = fixture.runner.run(Arc::new(spec));
-
-    let (module, path, meter) = (digest(7), fixture.runner.artifacts.path(digest(7)), Meter::Epochs);
-    assert_eq!(began.work, [Work::Compile { framework: FrameworkId(2), module, path, meter }]);
-    let file = fixture.file.clone();
-    let began = fixture.runner.compiled(FrameworkId(2), module, meter, &Ok(file.clone()));
-    assert_eq!(began, Began::default());
-    assert_eq!(fixture.executor.take(), ["launch task-2.2"]);
-    assert_eq!(fixture.compiled(7, meter, &Ok(file)), []);
-    assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
-}
-
-#[test]
-fn a_task_with_a_fuel_limit_has_a_module_that_counts_it() {
-    let mut fixture = fixture();
-    let _ = fixture.run(task(1, 7, &[]));
-    let _ = fixture.fetched(7, 10);
-    fixture.knows_nothing();
-    let mut spec = TaskSpec::clone(&task(2, 7, &[]));
-    spec.limits.fuel = Some(Fuel::new(1));
-
-    let began = fixture.runner.run(Arc::new(spec));
-
-    let path = fixture.runner.artifacts.path(digest(7));
-    assert_eq!(began.work, [Work::Compile { framework: FrameworkId(1), module: digest(7), path, meter: Meter::Fuel }]);
 }
 
 #[test]

@@ -263,12 +263,14 @@ pub(crate) struct OversubscribeArgs {
 /// How an agent's modules are compiled.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ModuleArgs {
-    /// CPU time that the compilation of one module may take, in whole seconds; more is a MODULE_INVALID
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = values::duration)]
-    compile_cpu: Duration,
-    /// Memory that the compilation of one module may take; more is a MODULE_INVALID (on Linux)
-    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = values::positive_size)]
-    compile_mem: Bytes,
+    /// CPU time that the compilation of one module may take, in whole seconds; more is a MODULE_INVALID [default: 5s for each MiB
+    /// of it, but 120s at least and 600s at most]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    compile_cpu: Option<Duration>,
+    /// Memory that the compilation of one module may take; more is a MODULE_INVALID (on Linux and Windows) [default: 64 times its
+    /// size, but 2GiB at least and 4GiB at most]
+    #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
+    compile_mem: Option<Bytes>,
     /// Size of a module without its custom sections, like names; more is a MODULE_INVALID. Its file may be four times as large
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = values::positive_size)]
     module_size: Bytes,

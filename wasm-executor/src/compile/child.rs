@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use super::here::compile_task;
+use rayon::ThreadPoolBuilder;
+
+use super::here::{compile_task, is_large};
 use super::intake;
 use super::limits::{self, Order};
 use crate::module::ModuleError;
@@ -62,6 +64,11 @@ fn compile(order: &Order) -> Result<(), Fault> {
     let mut module = Vec::new();
     let limit = order.limits.module;
     io::stdin().lock().take(intake::file_max(limit).saturating_add(1)).read_to_end(&mut module)?;
+    if is_large(&module) {
+        // Now, since a library that is left to start them panics where there are none.
+        let threads = ThreadPoolBuilder::new().num_threads(order.threads).stack_size(limits::STACK);
+        threads.build_global().map_err(io::Error::other)?;
+    }
     let compiled = compile_task(&module, order.meter, limit)?;
     let mut out = io::stdout().lock();
     out.write_all(&compiled)?;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use haggle_core::{Digest, FrameworkId};
+use haggle_core::{Digest, FrameworkId, MilliCpu};
 use parking_lot::{Condvar, Mutex};
 
 use super::cache::Cache;
@@ -75,8 +75,8 @@ struct State {
     modules: HashMap<Key, Module>,
     /// Counts uses; a module remembers its last.
     uses: u64,
-    /// Who waits for a child, by a number of its own.
-    running: HashMap<u64, Sender<News>>,
+    /// What each child's parent hears.
+    running: HashMap<Key, Sender<News>>,
 }
 
 enum Module {
@@ -97,6 +97,8 @@ struct Awaited {
     /// Who has asked for it. Each stands in its own line, and whose turn comes first has it compiled for all: so nobody's
     /// module is held up by what others want besides.
     asked: Vec<FrameworkId>,
+    /// Of these, who has a task that waits for it.
+    waits: Vec<FrameworkId>,
     /// A child has it.
     begun: bool,
 }
@@ -109,10 +111,24 @@ enum Request {
 }
 
 /// A module that a framework wants to have compiled.
-struct Wanted {
-    framework: FrameworkId,
-    key: Key,
-    path: PathBuf,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// In whose turn.
+    pub framework: FrameworkId,
+    /// Its name.
+    pub module: Digest,
+    /// The file that has its bytes.
+    pub path: PathBuf,
+    /// In which form.
+    pub meter: Meter,
+    /// CPU that was promised to the task which waits for it. The compilation has so much of it, if nobody else asked before.
+    pub share: MilliCpu,
+}
+
+impl Wanted {
+    fn key(&self) -> Key {
+        (self.module, self.meter)
+    }
 }
 
 impl Compiler {
@@ -157,29 +173,24 @@ impl Compiler {
         Some(verdict)
     }
 
-    /// Compiles the module with this digest, whose bytes are in the file at `path`, unless that was done before; then
-    /// calls `done` with the path of what an [`Executor`](crate::Executor) loads. Never blocks. One compilation serves
+    /// Compiles the module unless that was done before; then calls `done` with the path of what an [`Executor`](crate::Executor) loads. Never blocks. One compilation serves
     /// all who ask for the same, in the turn that comes first. Frameworks take turns, and none has more than all children
     /// but one.
     ///
     /// `done` is called once: at once and on this thread when the answer is [`known`](Self::known), else on a thread
     /// of the compiler, which it must not block.
-    pub fn compile(
-        &self,
-        framework: FrameworkId,
-        module: Digest,
-        path: &Path,
-        meter: Meter,
-        done: impl FnOnce(Result<PathBuf, ModuleError>) + Send + 'static,
-    ) {
-        if let Some(verdict) = self.known(module, meter) {
+    pub fn compile(&self, wanted: Wanted, done: impl FnOnce(Result<PathBuf, ModuleError>) + Send + 'static) {
+        if let Some(verdict) = self.known(wanted.module, wanted.meter) {
             return done(verdict);
         }
-        let key = (module, meter);
+        let (framework, key) = (wanted.framework, wanted.key());
         let mut state = self.inner.shared.state.lock();
         match state.modules.get_mut(&key) {
             Some(Module::Awaited(awaited)) => {
                 awaited.waiting.push(Box::new(done));
+                if !awaited.waits.contains(&framework) {
+                    awaited.waits.push(framework);
+                }
                 if awaited.begun || awaited.asked.contains(&framework) {
                     return;
                 }
@@ -192,12 +203,27 @@ impl Compiler {
                 return done(verdict);
             }
             None => {
-                let awaited = Awaited { waiting: vec![Box::new(done)], asked: vec![framework], begun: false };
+                let (asked, waits) = (vec![framework], vec![framework]);
+                let awaited = Awaited { waiting: vec![Box::new(done)], asked, waits, begun: false };
                 state.modules.insert(key, Module::Awaited(awaited));
             }
         }
         drop(state);
-        self.ask(Request::Compile(Wanted { framework, key, path: path.to_owned() }));
+        self.ask(Request::Compile(wanted));
+    }
+
+    /// The framework has no task any more that waits for this module. It is compiled all the same, but when nobody has, then
+    /// behind whoever has something to do, and so is what a child has of it already.
+    pub fn unwanted(&self, framework: FrameworkId, module: Digest, meter: Meter) {
+        let mut state = self.inner.shared.state.lock();
+        let Some(Module::Awaited(awaited)) = state.modules.get_mut(&(module, meter)) else { return };
+        awaited.waits.retain(|waits| *waits != framework);
+        if awaited.waits.is_empty()
+            && let Some(child) = state.running.get(&(module, meter))
+        {
+            // It may just have ended.
+            let _ = child.send(News::Unwanted);
+        }
     }
 
     /// How often a child was started to compile something.
@@ -240,11 +266,12 @@ impl Drop for Inner {
 impl Shared {
     fn look_up(self: &Arc<Self>, asked: &Receiver<Request>) {
         for request in asked {
-            let (Request::Compile(Wanted { key, .. }) | Request::LookAgain(key)) = &request;
+            let key = match &request {
+                Request::Compile(wanted) => wanted.key(),
+                Request::LookAgain(key) => *key,
+            };
             match (self.cache.find(key.0, key.1), request) {
-                (Some(path), Request::Compile(Wanted { key, .. }) | Request::LookAgain(key)) => {
-                    self.settle(key, &Ok(path));
-                }
+                (Some(path), _) => self.settle(key, &Ok(path)),
                 (None, Request::Compile(wanted)) => match self.provide_thread() {
                     Ok(()) => {
                         self.missing.lock().queue.push(wanted.framework, wanted);
@@ -252,10 +279,10 @@ impl Shared {
                     }
                     Err(error) => {
                         let why = format!("the agent has no thread for it: {error}");
-                        self.settle(wanted.key, &Err(ModuleError::Interrupted(why)));
+                        self.settle(key, &Err(ModuleError::Interrupted(why)));
                     }
                 },
-                (None, Request::LookAgain(key)) => self.forget(key),
+                (None, Request::LookAgain(_)) => self.forget(key),
             }
         }
         self.missing.lock().is_all = true;
@@ -292,12 +319,12 @@ impl Shared {
         while let Some(wanted) = self.next() {
             let verdict = catch_unwind(AssertUnwindSafe(|| self.compile_one(&wanted)));
             let verdict = verdict.unwrap_or_else(|_| {
-                tracing::error!(module = %wanted.key.0, "the compiler panicked; this is a bug in Haggle");
+                tracing::error!(module = %wanted.module, "the compiler panicked; this is a bug in Haggle");
                 Err(ModuleError::Interrupted("the agent's part of the compiler panicked".to_owned()))
             });
             self.missing.lock().queue.done(wanted.framework);
             self.changed.notify_all();
-            self.settle(wanted.key, &verdict);
+            self.settle(wanted.key(), &verdict);
         }
     }
 
@@ -305,7 +332,7 @@ impl Shared {
     fn next(&self) -> Option<Wanted> {
         let mut missing = self.missing.lock();
         loop {
-            if let Some(wanted) = missing.queue.next(|wanted| self.begin(wanted.key)) {
+            if let Some(wanted) = missing.queue.next(|wanted| self.begin(wanted.key())) {
                 return Some(wanted);
             }
             if missing.is_all && missing.queue.is_empty() {
@@ -324,20 +351,28 @@ impl Shared {
     }
 
     fn compile_one(&self, wanted: &Wanted) -> Verdict {
-        let (module, meter) = wanted.key;
-        let number = self.compilations.fetch_add(1, Ordering::Relaxed);
+        self.compilations.fetch_add(1, Ordering::Relaxed);
         let (tell, news) = channel();
-        self.state.lock().running.insert(number, tell.clone());
-        let job =
-            Job { module, path: &wanted.path, meter, program: &self.program, limits: self.limits, cache: &self.cache };
+        let is_awaited = self.running(wanted.key(), tell.clone());
+        let share = if is_awaited { wanted.share } else { MilliCpu::ZERO };
+        let Wanted { module, path, meter, .. } = wanted;
+        let (program, limits, cache) = (&self.program, self.limits, &self.cache);
+        let job = Job { module: *module, path, meter: *meter, share, program, limits, cache };
         // Asked only now: who closes it tells everybody who is listed by then.
         let verdict = if self.closed.load(Ordering::Acquire) {
             Err(ModuleError::Interrupted("the compiler was shut down".to_owned()))
         } else {
             job.run(&tell, &news)
         };
-        self.state.lock().running.remove(&number);
+        self.state.lock().running.remove(&wanted.key());
         verdict
+    }
+
+    /// A child is about to have it. Whether anybody waits for that.
+    fn running(&self, key: Key, tell: Sender<News>) -> bool {
+        let mut state = self.state.lock();
+        state.running.insert(key, tell);
+        matches!(state.modules.get(&key), Some(Module::Awaited(awaited)) if !awaited.waits.is_empty())
     }
 
     /// Tells everybody who waits. What may be right the next time is forgotten.

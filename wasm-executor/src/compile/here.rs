@@ -1,6 +1,7 @@
 //! Compiles in this process: what the child does, and whoever trusts the module.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::OnceLock;
 
 use haggle_core::Bytes;
@@ -35,7 +36,7 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
 pub(super) fn compile_task(module: &[u8], meter: Meter, limit: Bytes) -> Result<Vec<u8>, ModuleError> {
     let judge = |inspection: &Inspection| inspection.check_program().map_err(ModuleError::from);
     compile(module, meter, limit, judge, |engine, binary| {
-        let taken = snapshot::take(binary, binary.len() >= PARALLEL_FROM)?;
+        let taken = snapshot::take(binary, is_large(binary))?;
         let rewritten = rewrite::rewrite(&taken.binary);
         let compiled = Module::from_binary(engine, &rewritten).ok()?;
         let instances = instances::of(&rewritten).ok()?;
@@ -46,6 +47,11 @@ pub(super) fn compile_task(module: &[u8], meter: Meter, limit: Bytes) -> Result<
     })
 }
 
+/// Whether the functions of a module are compiled on all CPUs.
+pub(super) fn is_large(module: &[u8]) -> bool {
+    module.len() >= PARALLEL_FROM
+}
+
 fn compile(
     module: &[u8],
     meter: Meter,
@@ -54,7 +60,7 @@ fn compile(
     otherwise: impl FnOnce(&Engine, &[u8]) -> Option<Vec<u8>>,
 ) -> Result<Vec<u8>, ModuleError> {
     // First, since what it maps fits a limit on memory only before the module has used up its own part.
-    let engine = engine_for(meter, module.len() >= PARALLEL_FROM)?;
+    let engine = engine_for(meter, is_large(module))?;
     let binary = intake::binary(module, limit)?;
     let inspection = intake::check(&binary, limit)?;
     judge(&inspection)?;
@@ -68,12 +74,8 @@ fn compile(
         Cow::Owned(_) if !is_out_of_memory(&error) => machine_code(engine, kind, &binary).err().unwrap_or(error),
         _ => error,
     });
-    let mut compiled = compiled.map_err(|error| {
-        if is_out_of_memory(&error) {
-            return ModuleError::CompileLimit(Exhausted::Memory(None));
-        }
-        ModuleError::Invalid(format!("not a valid module: {}", error.root_cause()))
-    })?;
+    let mut compiled =
+        compiled.map_err(|error| fault(&error, |why| ModuleError::Invalid(format!("not a valid module: {why}"))))?;
     let made = instances::of(&rewritten)
         .map_err(|error| ModuleError::Invalid(format!("not a valid module: {}", error.message())))?;
     instances::append(&mut compiled, made);
@@ -87,14 +89,30 @@ fn machine_code(engine: &Engine, kind: Kind, binary: &[u8]) -> wasmtime::Result<
     }
 }
 
+fn fault(error: &wasmtime::Error, otherwise: impl FnOnce(&str) -> ModuleError) -> ModuleError {
+    if is_out_of_memory(error) {
+        return ModuleError::CompileLimit(Exhausted::Memory(None));
+    }
+    otherwise(&error.root_cause().to_string())
+}
+
+/// Whether it is the system that had no more, or the limit on this process.
 fn is_out_of_memory(error: &wasmtime::Error) -> bool {
-    error.is::<wasmtime::OutOfMemory>()
+    let cause = error.root_cause();
+    #[cfg(unix)]
+    if cause.downcast_ref() == Some(&rustix::io::Errno::NOMEM) {
+        return true;
+    }
+    let by_system = |error: &io::Error| error.kind() == io::ErrorKind::OutOfMemory;
+    error.is::<wasmtime::OutOfMemory>() || cause.downcast_ref().is_some_and(by_system)
 }
 
 fn engine_for(meter: Meter, parallel: bool) -> Result<&'static Engine, ModuleError> {
-    static ENGINES: [OnceLock<Result<Engine, String>>; 4] = [const { OnceLock::new() }; 4];
+    static ENGINES: [OnceLock<Result<Engine, ModuleError>>; 4] = [const { OnceLock::new() }; 4];
     let index = usize::from(parallel) * 2 + usize::from(meter == Meter::Epochs);
-    let engine =
-        ENGINES[index].get_or_init(|| engine::compiling(meter, parallel).map_err(|error| format!("{error:#}")));
-    engine.as_ref().map_err(|error| ModuleError::Interrupted(format!("no engine on this machine: {error}")))
+    let engine = ENGINES[index].get_or_init(|| {
+        let broken = |why: &str| ModuleError::Interrupted(format!("no engine on this machine: {why}"));
+        engine::compiling(meter, parallel).map_err(|error| fault(&error, broken))
+    });
+    engine.as_ref().map_err(Clone::clone)
 }

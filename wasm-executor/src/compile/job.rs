@@ -2,17 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use haggle_core::Digest;
+use haggle_core::{Digest, MilliCpu};
 
 use super::cache::Cache;
+use super::config::Allowed;
 use super::limits::{self, Order};
-use super::{COMPILE_COMMAND, CompileLimits, child, intake};
+use super::{COMPILE_COMMAND, CompileLimits, child, intake, priority};
 use crate::event::Meter;
 use crate::module::{Exhausted, ModuleError};
 use crate::process::system;
@@ -29,6 +31,8 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_millis(20);
 pub(super) enum News {
     /// It has closed its standard error, as it does when it ends, and said this.
     Said(String),
+    /// Nobody waits for the module any more.
+    Unwanted,
     /// The compiler shuts down.
     Stop,
 }
@@ -39,6 +43,8 @@ pub(super) struct Job<'a> {
     /// Its bytes.
     pub(super) path: &'a Path,
     pub(super) meter: Meter,
+    /// CPU that it may have beside others that want it.
+    pub(super) share: MilliCpu,
     pub(super) program: &'a Path,
     pub(super) limits: CompileLimits,
     pub(super) cache: &'a Cache,
@@ -50,23 +56,27 @@ impl Job<'_> {
         let unreadable =
             |error: io::Error| ModuleError::Unreadable { path: self.path.to_owned(), reason: error.to_string() };
         let module = File::open(self.path).map_err(unreadable)?;
-        intake::check_file(module.metadata().map_err(unreadable)?.len(), self.limits.module)?;
+        let size = module.metadata().map_err(unreadable)?.len();
+        intake::check_file(size, self.limits.module)?;
+        let limits = self.limits.of(size);
         let unwritable = |error: io::Error| ModuleError::Interrupted(format!("cannot keep what is compiled: {error}"));
         let (unfinished, compiled) = self.cache.begin().map_err(unwritable)?;
         let given = compiled.try_clone().map_err(unwritable)?;
-        let mut child = self.start(module, given)?;
+        let mut child = self.start(module, given, limits)?;
         let _tied = system::tie(&child).inspect_err(|error| tracing::warn!(%error, "a compiler may outlive its agent"));
-        let ended = wait(&mut child, self.limits.wall(), tell, news);
+        let ended = wait(&mut child, limits.wall(), tell, news);
         let ended = ended.map_err(|error| ModuleError::Interrupted(format!("its compiler was lost: {error}")))?;
-        ended.judge(&self.limits)?;
-        if compiled.metadata().map_err(unwritable)?.len() > self.limits.code.get() {
-            return Err(ModuleError::CompileLimit(Exhausted::Code(self.limits.code)));
+        ended.judge(&limits)?;
+        if compiled.metadata().map_err(unwritable)?.len() > limits.code.get() {
+            return Err(ModuleError::CompileLimit(Exhausted::Code(limits.code)));
         }
         unfinished.keep(&compiled, self.module, self.meter).map_err(unwritable)
     }
 
-    fn start(&self, module: File, compiled: File) -> Result<Child, ModuleError> {
-        let order = Order { meter: self.meter, limits: self.limits, parent: std::process::id() };
+    fn start(&self, module: File, compiled: File, limits: Allowed) -> Result<Child, ModuleError> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let niceness = priority::niceness(self.share, threads);
+        let order = Order { meter: self.meter, limits, threads, niceness, parent: std::process::id() };
         let mut command = Command::new(self.program);
         command
             .arg(COMPILE_COMMAND)
@@ -77,8 +87,9 @@ impl Job<'_> {
         // It has no business with the agent's environment, and a Ctrl-C at the terminal is for the agent.
         system::clear_environment(&mut command, &[]);
         system::set_apart(&mut command);
-        // What the program's allocator (mimalloc) reserves is not to count as memory before it is used.
-        command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+        // The program's allocator (mimalloc) reserves no arenas. What it commits ahead of them would count as memory that is
+        // used, and of one that it commits later it hands out pieces of many MiB even where the system refuses them.
+        command.env("MIMALLOC_ARENA_RESERVE", "0");
         command.spawn().map_err(|error| {
             ModuleError::Interrupted(format!("cannot start the compiler {}: {error}", self.program.display()))
         })
@@ -113,10 +124,13 @@ fn wait(child: &mut Child, wall: Duration, tell: &Sender<News>, news: &Receiver<
         child.wait()?;
         return Err(error);
     }
-    let (said, mut cut) = match news.recv_timeout(wall) {
-        Ok(News::Said(said)) => (said, None),
-        Ok(News::Stop) | Err(RecvTimeoutError::Disconnected) => (String::new(), Some(Cut::ShutDown)),
-        Err(RecvTimeoutError::Timeout) => (String::new(), Some(Cut::TimeIsUp)),
+    let (said, mut cut) = loop {
+        match news.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(News::Said(said)) => break (said, None),
+            Ok(News::Unwanted) => system::give_way(child, priority::NICEST),
+            Ok(News::Stop) | Err(RecvTimeoutError::Disconnected) => break (String::new(), Some(Cut::ShutDown)),
+            Err(RecvTimeoutError::Timeout) => break (String::new(), Some(Cut::TimeIsUp)),
+        }
     };
     let mut pause = LOOK_AGAIN;
     let status = loop {
@@ -146,7 +160,7 @@ fn hear(mut stderr: impl Read) -> String {
 }
 
 impl Ended {
-    fn judge(self, limits: &CompileLimits) -> Result<(), ModuleError> {
+    fn judge(self, limits: &Allowed) -> Result<(), ModuleError> {
         let limit = |exhausted| Err(ModuleError::CompileLimit(exhausted));
         match self.cut {
             Some(Cut::TimeIsUp) => return limit(Exhausted::Wall(limits.wall())),
@@ -154,13 +168,14 @@ impl Ended {
             None => {}
         }
         // What the standard library says before it aborts.
-        let out_of_memory = self.said.starts_with("memory allocation of ");
+        let says = |words| self.said.lines().any(|line| line.contains(words));
         match self.status.code().map(u8::try_from) {
             Some(Ok(0)) => return Ok(()),
             Some(Ok(child::REFUSED)) => return Err(ModuleError::Invalid(self.said)),
             Some(Ok(child::OUT_OF_MEMORY)) => return limit(Exhausted::Memory(Some(limits.mem))),
             Some(Ok(child::BROKEN)) => return Err(ModuleError::Interrupted(self.said)),
-            _ if out_of_memory => return limit(Exhausted::Memory(Some(limits.mem))),
+            _ if says("memory allocation of ") => return limit(Exhausted::Memory(Some(limits.mem))),
+            _ if says(" has overflowed its stack") => return limit(Exhausted::Stack),
             _ => {}
         }
         if let Some(error) = limits::verdict(self.status, limits) {

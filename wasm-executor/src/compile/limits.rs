@@ -8,29 +8,33 @@ use std::time::Duration;
 
 use haggle_core::Bytes;
 
-use super::CompileLimits;
+use super::config::Allowed;
 use crate::event::Meter;
 #[cfg(unix)]
 use crate::module::{Exhausted, ModuleError};
 
 /// What the parent tells the child on its command line: form, CPU seconds, bytes of memory, of code and of
-/// the module, and who the parent is.
+/// the module, how many threads it has and how nice they are, and who the parent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) meter: Meter,
-    pub(super) limits: CompileLimits,
+    pub(super) limits: Allowed,
+    pub(super) threads: usize,
+    pub(super) niceness: u8,
     pub(super) parent: u32,
 }
 
 impl Order {
-    pub(super) fn to_args(self) -> [String; 6] {
-        let CompileLimits { cpu, mem, code, module } = self.limits;
+    pub(super) fn to_args(self) -> [String; 8] {
+        let Allowed { cpu, mem, code, module } = self.limits;
         [
             name(self.meter).to_owned(),
             seconds(cpu).to_string(),
             mem.get().to_string(),
             code.get().to_string(),
             module.get().to_string(),
+            self.threads.to_string(),
+            self.niceness.to_string(),
             self.parent.to_string(),
         ]
     }
@@ -39,17 +43,28 @@ impl Order {
         let mut next = || args.next().and_then(|arg| arg.into_string().ok());
         let order = Self {
             meter: next().and_then(|named| METERS.into_iter().find(|&meter| name(meter) == named))?,
-            limits: CompileLimits {
+            limits: Allowed {
                 cpu: Duration::from_secs(next()?.parse().ok()?),
                 mem: Bytes::new(next()?.parse().ok()?),
                 code: Bytes::new(next()?.parse().ok()?),
                 module: Bytes::new(next()?.parse().ok()?),
             },
+            threads: next()?.parse().ok()?,
+            niceness: next()?.parse().ok()?,
             parent: next()?.parse().ok()?,
         };
         next().is_none().then_some(order)
     }
+
+    /// Bytes that count as memory of the child beside what compiling the module takes: they are there before it is read.
+    #[cfg(any(target_os = "linux", windows))]
+    fn reserved(&self) -> u64 {
+        crate::engine::COMPILING_RESERVES.saturating_add((self.threads as u64).saturating_mul(STACK as u64))
+    }
 }
+
+/// Bytes of stack of each thread that compiles a part of a module.
+pub(super) const STACK: usize = 2 << 20;
 
 const METERS: [Meter; 2] = [Meter::Fuel, Meter::Epochs];
 
@@ -71,7 +86,7 @@ fn seconds(time: Duration) -> u64 {
 pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
-    let CompileLimits { cpu, mem, code, .. } = order.limits;
+    let Allowed { cpu, mem, code, .. } = order.limits;
     let cap = |soft: u64, hard: u64| Rlimit { current: Some(soft), maximum: Some(hard) };
     // The signal at the soft limit says what it was; the one at the hard limit would not.
     setrlimit(Resource::Cpu, cap(seconds(cpu), seconds(cpu) + 1))?;
@@ -80,12 +95,12 @@ pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     // Private memory that can be written, touched or not. Address space would also count the terabytes of a pool.
     #[cfg(target_os = "linux")]
     {
-        let data = mem.get().saturating_add(crate::engine::COMPILING_RESERVES);
+        let data = mem.get().saturating_add(order.reserved());
         setrlimit(Resource::Data, cap(data, data))?;
     }
     #[cfg(not(target_os = "linux"))]
     let _ = mem;
-    nice(NICENESS)?;
+    nice(order.niceness.into())?;
     #[cfg(target_os = "linux")]
     linux::apply(order)?;
     // It has all the descriptors that it needs. What this system cannot take from it, the executor's log tells.
@@ -98,7 +113,7 @@ pub(super) use windows::{apply, verdict};
 
 /// What it means that the system ended a child in this way, if it did.
 #[cfg(unix)]
-pub(super) fn verdict(status: std::process::ExitStatus, limits: &CompileLimits) -> Option<ModuleError> {
+pub(super) fn verdict(status: std::process::ExitStatus, limits: &Allowed) -> Option<ModuleError> {
     use rustix::process::Signal;
     use std::os::unix::process::ExitStatusExt;
     let signal = status.signal()?;
@@ -112,10 +127,6 @@ pub(super) fn verdict(status: std::process::ExitStatus, limits: &CompileLimits) 
         _ => None,
     }
 }
-
-/// Tasks go first: what they were promised is theirs even while something is compiled.
-#[cfg(unix)]
-const NICENESS: i32 = 10;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -144,10 +155,12 @@ mod linux {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::CompileLimits;
 
     #[test]
     fn an_order_reads_back_as_it_was_given() {
-        let order = Order { meter: Meter::Epochs, limits: CompileLimits::default(), parent: 7 };
+        let order =
+            Order { meter: Meter::Epochs, limits: CompileLimits::default().of(7), threads: 8, niceness: 5, parent: 7 };
 
         let read = Order::from_args(order.to_args().into_iter().map(OsString::from));
 
@@ -156,10 +169,10 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_none() {
-        for args in ["fuel 1 2 3 4", "fuel 1 2 3 4 5 6", "gas 1 2 3 4 5", "fuel 1 2 3 x 5"] {
+        for args in ["fuel 1 2 3 4 5 6", "fuel 1 2 3 4 5 6 7 8", "gas 1 2 3 4 5 6 7", "fuel 1 2 3 x 5 6 7"] {
             assert_eq!(Order::from_args(args.split(' ').map(OsString::from)), None, "{args:?}");
         }
-        assert!(Order::from_args("fuel 1 2 3 4 5".split(' ').map(OsString::from)).is_some());
+        assert!(Order::from_args("fuel 1 2 3 4 5 6 7".split(' ').map(OsString::from)).is_some());
     }
 
     #[test]

@@ -12,12 +12,13 @@ mod here;
 mod intake;
 mod job;
 mod limits;
+mod priority;
 mod queue;
 mod rewrite;
 mod snapshot;
 
 pub use child::{COMPILE_COMMAND, compile_child};
-pub use compiler::Compiler;
+pub use compiler::{Compiler, Wanted};
 pub use config::{CompileLimits, CompilerConfig};
 pub use effort::TooDear;
 pub use here::compile_here;

@@ -56,6 +56,8 @@ pub enum Exhausted {
     Cpu(Duration),
     /// Memory; `None` where it was all that the machine had.
     Memory(Option<Bytes>),
+    /// Stack, of which no limit is an operator's.
+    Stack,
     /// Time on the wall.
     Wall(Duration),
     /// Room for machine code.
@@ -65,10 +67,21 @@ pub enum Exhausted {
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cpu(limit) => write!(f, "used {} s of CPU, all that one module is given", limit.as_secs()),
-            Self::Memory(Some(limit)) => write!(f, "wants more than {limit} of memory to be compiled"),
+            Self::Cpu(limit) => write!(
+                f,
+                "used {} s of CPU, all that one module is given (`haggle agent --compile-cpu` raises it)",
+                limit.as_secs()
+            ),
+            Self::Memory(Some(limit)) => {
+                write!(f, "wants more than {limit} of memory to be compiled (`haggle agent --compile-mem` raises it)")
+            }
             Self::Memory(None) => f.write_str("wants more memory to be compiled than there is"),
-            Self::Wall(limit) => write!(f, "took {} s, all that one module is given", limit.as_secs()),
+            Self::Stack => f.write_str("nests deeper than the compiler's stack"),
+            Self::Wall(limit) => write!(
+                f,
+                "took {} s, all that one module is given by the clock (`haggle agent --compile-cpu` raises it)",
+                limit.as_secs()
+            ),
             Self::Code(limit) => write!(f, "makes more than {limit} of machine code"),
         }
     }

@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use haggle_core::{Bytes, Digest, FrameworkId, Reason};
-use haggle_executor::{CompileLimits, Compiler, CompilerConfig, Exhausted, Meter, ModuleError, compile_here};
+use haggle_core::{Bytes, Digest, FrameworkId, MilliCpu, Reason};
+use haggle_executor::{CompileLimits, Compiler, CompilerConfig, Exhausted, Meter, ModuleError, Wanted, compile_here};
 use tempfile::TempDir;
 
 use crate::kit::{Form, guest};
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Bench {
     dir: TempDir,
     limits: CompileLimits,
+    /// Of the task that waits.
+    share: MilliCpu,
 }
 
 type Verdict = Result<PathBuf, ModuleError>;
@@ -35,7 +37,7 @@ impl Bench {
         // Linked and not written: a program that anybody has open for writing cannot be started.
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/executor/played-compiler.sh");
         symlink(program, dir.path().join("program")).unwrap();
-        let bench = Self { dir, limits: CompileLimits::default() };
+        let bench = Self { dir, limits: CompileLimits::default(), share: MilliCpu::ZERO };
         bench.child_does(does);
         bench
     }
@@ -59,7 +61,9 @@ impl Bench {
 
     fn ask_for(&self, compiler: &Compiler, framework: FrameworkId, module: Digest) -> Receiver<Verdict> {
         let (sender, verdict) = channel();
-        compiler.compile(framework, module, &self.dir.path().join("module"), Meter::Fuel, move |compiled| {
+        let path = self.dir.path().join("module");
+        let wanted = Wanted { framework, module, path, meter: Meter::Fuel, share: self.share };
+        compiler.compile(wanted, move |compiled| {
             // Whoever asked may be gone.
             let _ = sender.send(compiled);
         });
@@ -184,13 +188,16 @@ fn a_crash_of_the_compiler_is_the_modules_fault_and_told() {
 fn limits_are_told_by_how_the_child_ends() {
     let mut bench = Bench::with("");
     bench.limits.code = Bytes::new(10_000);
-    let CompileLimits { cpu, mem, code, .. } = bench.limits;
+    let (cpu, mem) = (Duration::from_secs(5), Bytes::from_mib(9));
+    (bench.limits.cpu, bench.limits.mem) = (Some(cpu), Some(mem));
+    let code = bench.limits.code;
     for (does, exhausted) in [
         ("kill -XCPU $$", Exhausted::Cpu(cpu)),
         ("kill -XFSZ $$", Exhausted::Code(code)),
         ("head -c 10001 /dev/zero", Exhausted::Code(code)),
         ("exit 4", Exhausted::Memory(Some(mem))),
         ("echo 'memory allocation of 5 bytes failed' >&2; kill -ABRT $$", Exhausted::Memory(Some(mem))),
+        ("printf '\\nthread 7 has overflowed its stack\\nfatal' >&2; kill -ABRT $$", Exhausted::Stack),
     ] {
         bench.child_does(does);
 
@@ -202,12 +209,12 @@ fn limits_are_told_by_how_the_child_ends() {
 fn a_child_that_neither_speaks_nor_ends_is_killed() {
     for does in ["sleep 1000", "exec 2>&-; sleep 1000"] {
         let mut bench = Bench::with(does);
-        bench.limits.cpu = Duration::from_millis(10);
+        let cpu = Duration::from_millis(10);
+        bench.limits.cpu = Some(cpu);
 
         let ended = bench.compile(&bench.compiler());
 
-        let wall = bench.limits.cpu * 10;
-        assert_eq!(ended, Err(ModuleError::CompileLimit(Exhausted::Wall(wall))), "{does}");
+        assert_eq!(ended, Err(ModuleError::CompileLimit(Exhausted::Wall(cpu * 10))), "{does}");
     }
 }
 
@@ -265,4 +272,49 @@ fn nobody_else_can_look_into_the_cache() {
     let mode = fs::metadata(bench.dir.path().join("cache")).unwrap().permissions().mode();
 
     assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_compilation_has_the_share_of_the_task_that_waits_for_it() {
+    let mut bench = Bench::with(r#"echo "$8" > niceness; cat compiled"#);
+    let mut niceness = |share| {
+        bench.share = share;
+        let compiler = bench.compiler();
+        bench.compile(&compiler).unwrap();
+        fs::remove_dir_all(bench.dir.path().join("cache")).unwrap();
+        fs::read_to_string(bench.dir.path().join("niceness")).unwrap().trim().parse::<u8>().unwrap()
+    };
+
+    assert_eq!(niceness(MilliCpu::MAX), 0);
+    assert_eq!(niceness(MilliCpu::ZERO), 10);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_compilation_that_nobody_waits_for_any_more_gives_way() {
+    let mut bench = Bench::with("echo $$ > id; mv id running; while [ ! -e go ]; do sleep 0.01; done; cat compiled");
+    bench.share = MilliCpu::MAX;
+    let compiler = bench.compiler();
+    let asked = [1, 2].map(|framework| bench.ask_for(&compiler, FrameworkId(framework), MODULE));
+    bench.wait_for("running");
+    let id = fs::read_to_string(bench.dir.path().join("running")).unwrap();
+    // The 19th field, and the 17th behind the program's name.
+    let niceness = |of: &str| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", of.trim())).unwrap();
+        stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+    };
+    let own = niceness("self");
+
+    compiler.unwanted(FrameworkId(1), MODULE, Meter::Fuel);
+    assert_eq!(niceness(&id), own, "another framework waits");
+    compiler.unwanted(FrameworkId(2), MODULE, Meter::Fuel);
+
+    let behind = (own + 10).min(19);
+    let begin = Instant::now();
+    while niceness(&id) != behind {
+        assert!(begin.elapsed() < PATIENCE, "its niceness is {}, and not {behind}", niceness(&id));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    fs::write(bench.dir.path().join("go"), "").unwrap();
+    assert!(asked.iter().all(|asked| asked.recv_timeout(PATIENCE).unwrap().is_ok()));
 }

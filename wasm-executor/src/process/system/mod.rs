@@ -9,11 +9,12 @@ mod windows;
 pub(crate) use idle::run_when_idle;
 #[cfg(unix)]
 pub(crate) use unix::{
-    Readiness, cpu_time, ends_within, kill, manner, readiness, say_ready, set_apart, start_outliving, tie,
+    Readiness, cpu_time, ends_within, give_way, kill, manner, readiness, say_ready, set_apart, start_outliving, tie,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    KILLED, Readiness, cpu_time, ends_within, kill, manner, readiness, say_ready, set_apart, start_outliving, tie,
+    KILLED, Readiness, cpu_time, ends_within, give_way, kill, manner, readiness, say_ready, set_apart, start_outliving,
+    tie,
 };
 
 /// What no program runs without on Windows.

@@ -9,7 +9,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpriority_process, kill_process, setpriority_pgrp, waitid,
+};
 
 /// What is typed at the agent's terminal is for the agent.
 pub(crate) fn set_apart(command: &mut Command) {
@@ -51,6 +53,16 @@ pub(crate) fn say_ready() {
 /// A child's life is its own affair: on Linux it asks the kernel to end with its parent.
 pub(crate) fn tie(_: &Child) -> io::Result<()> {
     Ok(())
+}
+
+/// Has a child that was [set apart](set_apart), with all its threads, run behind this process by that many steps of
+/// niceness. Nothing comes of it where the child is behind further already, or gone.
+pub(crate) fn give_way(child: &Child, steps: u8) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let (Some(group), Ok(own)) = (group, getpriority_process(None)) {
+        // Linux knows a niceness for each thread, and sets it for all of a group.
+        let _ = setpriority_pgrp(Some(group), own + i32::from(steps));
+    }
 }
 
 /// Ends a process on the spot.

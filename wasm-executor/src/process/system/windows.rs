@@ -128,6 +128,9 @@ pub(crate) struct Tied {
     _job: Job,
 }
 
+/// Nothing: a child that was [set apart](set_apart) is below everybody from its start.
+pub(crate) fn give_way(_: &Child, _: u8) {}
+
 /// Ties a child's life to this process's.
 pub(crate) fn tie(child: &Child) -> io::Result<Tied> {
     let job = Job::new(&Limits::default())?;
