@@ -427,6 +427,18 @@ fn an_agent_tells_its_versions_and_its_cache() {
 }
 
 #[test]
+fn what_was_a_little_too_much_is_told_as_what_it_was_more() {
+    let limit = |used: u64| {
+        let mut task = task(4, "primes", TaskState::Failed);
+        task.status.exceeded = Some(Exceeded { limit: 16 << 20, used });
+        page(&task_page(task, None, ""))
+    };
+
+    assert!(limit((16 << 20) + 2048).contains("16 MiB were granted, and 2 KiB more were wanted when it acted"));
+    assert!(limit(32 << 20).contains("16 MiB were granted, 32 MiB were wanted when it acted"));
+}
+
+#[test]
 fn what_waits_links_to_its_why_and_is_not_red() {
     let html = page(&TasksPage::new(&Query::default(), tasks("primes"), (24, 24), MASTER.into()));
 
