@@ -1,5 +1,7 @@
 //! Artifacts that the master fetches itself, from where people have them: once for all who ask for the same at the same time.
 
+mod waiter;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -17,6 +19,8 @@ use crate::artifacts::{Store, Upload, Uploader};
 use crate::grpc::blocking;
 use crate::limits::{Limit, Limiter};
 use crate::replicas::Replicas;
+
+pub(crate) use waiter::Waiter;
 
 /// Fetched at once. More would share the same wire and disk.
 const AT_ONCE: usize = 4;
@@ -138,10 +142,19 @@ impl Puller {
         who: &Principal,
         replicas: Option<Arc<Replicas>>,
     ) -> Result<watch::Receiver<Stage>, Status> {
-        let wanted = Wanted { source, module };
+        Ok(self.join(Wanted { source, module }, who, replicas)?.0)
+    }
+
+    /// The same, and whether it is on this one's own account.
+    fn join(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        who: &Principal,
+        replicas: Option<Arc<Replicas>>,
+    ) -> Result<(watch::Receiver<Stage>, bool), Status> {
         let mut under_way = self.under_way();
         if let Some(tell) = under_way.get(&wanted) {
-            return Ok(tell.subscribe());
+            return Ok((tell.subscribe(), false));
         }
         if under_way.len() >= UNDER_WAY_MAX {
             let why = format!("{UNDER_WAY_MAX} other sources are being fetched or wait for that: try again later");
@@ -162,7 +175,7 @@ impl Puller {
             counted.inc();
             tell.send_replace(Stage::Done(outcome));
         });
-        Ok(stage)
+        Ok((stage, true))
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -330,6 +343,10 @@ mod tests {
 
     impl Web {
         async fn with(content: &'static [u8]) -> (Self, Arc<Puller>, TempDir) {
+            Self::with_limits(content, Limits::default()).await
+        }
+
+        async fn with_limits(content: &'static [u8], limits: Limits) -> (Self, Arc<Puller>, TempDir) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let (asked, answer): (Arc<AtomicUsize>, Arc<Notify>) = Default::default();
@@ -347,7 +364,7 @@ mod tests {
             let store = Arc::new(Store::open(Some(folder.path()), ArtifactLimits::default()).unwrap());
             let hosts = Hosts::only(vec![address.to_string().parse().unwrap()]);
             let sources = Sources::new(Settings { hosts, home: Some(folder.path().into()), ..Settings::default() });
-            let puller = Puller::new(store, sources.unwrap(), Limiter::new(Limits::default()));
+            let puller = Puller::new(store, sources.unwrap(), Limiter::new(limits));
             let source = format!("http://{address}/app.wasm").parse().unwrap();
             (Self { source, asked, answer }, Arc::new(puller), folder)
         }
@@ -389,6 +406,28 @@ mod tests {
         puller.share(one.digest, &framework()).await.unwrap();
         assert!(is_its());
         assert_eq!(puller.store.origins(one.digest).unwrap(), [web.source.to_string()]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_fetch_of_another_fetches_it_itself_when_that_one_may_have_no_more() {
+        let mut limits = Limits::default();
+        limits.set("upload-bytes-per-day=4".parse().unwrap());
+        let (web, puller, _folder) = Web::with_limits(MODULE, limits).await;
+        let wait =
+            |who: &Principal| Waiter::begin(Arc::clone(&puller), web.source.clone(), true, who.clone(), None).unwrap();
+        let (mut poor, mut rich) = (wait(&framework()), wait(&Principal::owner()));
+        let answers = async {
+            loop {
+                web.answer.notify_one();
+                tokio::task::yield_now().await;
+            }
+        };
+
+        let ends = async { tokio::join!(poor.end(), rich.end()) };
+        let (poor, rich) = tokio::select! { ends = ends => ends, () = answers => unreachable!() };
+
+        assert_eq!(poor.unwrap_err().code(), Code::ResourceExhausted);
+        assert_eq!(rich.unwrap().size, 8);
     }
 
     #[tokio::test]

@@ -278,7 +278,7 @@ fn full(name: &str) -> Vec<(&'static str, Box<dyn View>)> {
         ("task-running", Box::new(task_page(task(2, name, TaskState::Running), None, &format!("{name}\n").repeat(60)))),
         ("events", Box::new(EventsPage)),
         ("tokens", Box::new(TokensPage::new(&query, vec![token(name)], true, 1_799_550_000_000))),
-        ("audit", Box::new(AuditPage::new(Ok(vec![audit.to_string()])))),
+        ("audit", Box::new(AuditPage::new(&query, Ok(vec![audit.to_string()])))),
         ("login", Box::new(LoginPage::new("/tasks?q=\"><script>", name))),
         ("trouble", Box::new(TroublePage::new("It is not there", name))),
     ]
@@ -310,7 +310,7 @@ fn empty() -> Vec<(&'static str, Box<dyn View>)> {
         ("offers-empty", Box::new(OffersPage::new(&query, Vec::new()))),
         ("tasks-empty", Box::new(TasksPage::new(&query, Vec::new(), (0, 0), MASTER.into()))),
         ("tokens-empty", Box::new(TokensPage::new(&query, Vec::new(), false, 0))),
-        ("audit-empty", Box::new(AuditPage::new(Err("this master writes no audit".into())))),
+        ("audit-empty", Box::new(AuditPage::new(&query, Err("this master writes no audit".into())))),
     ]
 }
 
@@ -365,6 +365,31 @@ fn no_page_needs_what_its_policy_forbids() {
 }
 
 #[test]
+fn the_audit_is_paged_and_says_how_much_of_it_there_is() {
+    let line = |number: usize| serde_json::json!({ "object": format!("task-1.{number}"), "verdict": "ok" }).to_string();
+    let lines = || Ok((1..=120).map(line).collect());
+
+    let first = AuditPage::new(&Query::default(), lines());
+    assert!(page(&first).contains("1 to 50 of 120 lines"), "{}", page(&first));
+    assert_eq!(
+        (&first.json()["audit"][0]["object"], &first.json()["next"]),
+        (&"task-1.120".into(), &"/audit?page=2".into())
+    );
+    let last = AuditPage::new(&Query::parse("page=3"), lines());
+    assert_eq!(last.json()["audit"].as_array().unwrap().len(), 20);
+    assert_eq!(last.json()["audit"][19]["object"], "task-1.1");
+}
+
+#[test]
+fn what_was_chosen_of_agents_stays_when_something_else_is_chosen() {
+    let html = page(&AgentsPage::new(&Query::parse("state=up&q=node&sort=cpu"), agents("node", 13), MASTER.into()));
+
+    assert!(html.contains("href=\"/agents?state=up&#38;q=node&#38;sort=memory\""), "{html}");
+    assert!(html.contains("<input type=\"hidden\" name=\"state\" value=\"up\">"), "{html}");
+    assert!(html.contains("<th aria-sort=\"descending\">"), "{html}");
+}
+
+#[test]
 fn a_list_that_was_cut_off_says_so() {
     let view = OffersPage::new(&Query::default(), Vec::new());
     let cut = Shortened { view, most: 100_000 };
@@ -403,6 +428,18 @@ fn an_agent_tells_its_versions_and_its_cache() {
     for told in ["0.9", "wasmtime 0.9", "1,200 artifacts, 3 GiB of 4 GiB", "1,200 fetched, 3 could not be had"] {
         assert!(html.contains(told), "{told}: {html}");
     }
+}
+
+#[test]
+fn what_was_a_little_too_much_is_told_as_what_it_was_more() {
+    let limit = |used: u64| {
+        let mut task = task(4, "primes", TaskState::Failed);
+        task.status.exceeded = Some(Exceeded { limit: 16 << 20, used });
+        page(&task_page(task, None, ""))
+    };
+
+    assert!(limit((16 << 20) + 2048).contains("16 MiB were granted, and 2 KiB more were wanted when it acted"));
+    assert!(limit(32 << 20).contains("16 MiB were granted, 32 MiB were wanted when it acted"));
 }
 
 #[test]
@@ -449,7 +486,7 @@ fn a_thousand_agents_are_quickly_drawn() {
 
     let html = page(&AgentsPage::new(&Query::default(), agents("node", 1000), MASTER.into()));
 
-    assert!(html.contains("1 to 100 of 1,000 agents"));
+    assert!(html.contains("1 to 50 of 1,000 agents"));
     // Unoptimised and beside other tests; `haggle-bench pages` has the figure.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

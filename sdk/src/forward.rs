@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use haggle_proto::LEADER;
 use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tonic::{Code, Status};
 use tower::Service;
@@ -51,7 +52,7 @@ impl Client {
             let attempt = kept.attempt();
             match make(target.channel.clone(), &head, attempt).await {
                 Ok(response) => {
-                    let Some(status) = kept.can_be_told_again().then(|| not_done(response.headers())).flatten() else {
+                    let Some(status) = kept.can_be_told_again().then(|| not_done(&response)).flatten() else {
                         kept.keep_no_more();
                         return Ok(response);
                     };
@@ -89,8 +90,22 @@ where
 }
 
 /// Whether the answer says that nothing was done and somebody else may, or with another token: its status.
-fn not_done(headers: &HeaderMap) -> Option<Status> {
-    Status::from_header_map(headers).filter(|status| matches!(status.code(), Code::Unavailable | Code::Unauthenticated))
+fn not_done<B>(response: &Response<B>) -> Option<Status> {
+    let status = Status::from_header_map(response.headers());
+    let status = status.filter(|status| matches!(status.code(), Code::Unavailable | Code::Unauthenticated));
+    status.or_else(|| of_one_that_stands_by(response))
+}
+
+/// What a master that stands by says in plain HTTP: to ask elsewhere, or later.
+fn of_one_that_stands_by<B>(response: &Response<B>) -> Option<Status> {
+    let code = response.status();
+    let leader = response.headers().get(LEADER)?.to_str().ok()?;
+    if !matches!(code, StatusCode::TEMPORARY_REDIRECT | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
+    let mut status = Status::unavailable("this master stands by");
+    status.metadata_mut().insert(LEADER, leader.parse().ok()?);
+    Some(status)
 }
 
 /// A body that can be sent again from its start, as long as that is not much.
@@ -247,6 +262,25 @@ mod tests {
             rest.extend(piece.unwrap());
         }
         rest
+    }
+
+    #[test]
+    fn an_answer_of_a_master_that_stands_by_is_known_in_plain_http_too() {
+        let answer = |code: u16, leader: Option<&str>| {
+            let answer = Response::builder().status(code);
+            let answer = leader.into_iter().fold(answer, |answer, leader| answer.header(LEADER, leader));
+            not_done(&answer.body(()).unwrap())
+        };
+
+        let behind = answer(307, Some("http://b:5050")).unwrap();
+        assert_eq!(
+            (behind.code(), behind.metadata().get(LEADER).unwrap().to_str().unwrap()),
+            (Code::Unavailable, "http://b:5050")
+        );
+        assert_eq!(answer(503, Some("")).unwrap().code(), Code::Unavailable, "nobody leads yet");
+        for (code, leader) in [(200, Some("http://b:5050")), (307, None), (503, None)] {
+            assert!(answer(code, leader).is_none(), "{code} {leader:?} is an answer");
+        }
     }
 
     #[tokio::test]

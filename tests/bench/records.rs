@@ -12,9 +12,9 @@ use haggle_core::{
     AgentId, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Now, OfferId, Resources, SessionId, Sharing, Source,
     TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Want,
 };
+use haggle_kit::{registration, small_machine};
 
 use crate::Effort;
-use crate::agents::registration;
 use crate::executor::proc;
 use crate::figure::{Figure, Goal};
 
@@ -36,7 +36,9 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let nothing = held()?;
     for number in 0..agents {
         machine.connect(SessionId(AGENTS + number))?;
-        machine.apply(Command::Agent(SessionId(AGENTS + number), registration(number)))?;
+        for piece in registration(small_machine(number), []) {
+            machine.apply(Command::Agent(SessionId(AGENTS + number), piece))?;
+        }
     }
     let with_agents = held()?;
     for number in 0..frameworks {

@@ -41,7 +41,7 @@ pub struct Cluster {
     /// What each agent is started from, and with which further flags.
     programs: Vec<(PathBuf, Vec<String>)>,
     port: u16,
-    master_flags: &'static [&'static str],
+    master_flags: Vec<String>,
     dir: TempDir,
 }
 
@@ -52,10 +52,11 @@ impl Cluster {
     }
 
     /// The same with more flags for the master.
-    pub async fn start_with(master_flags: &'static [&'static str], agents: &[AgentFlags]) -> Self {
+    pub async fn start_with(master_flags: &[&str], agents: &[AgentFlags]) -> Self {
         let dir = TempDir::new().expect("a temporary folder can be made");
         let port = free_port();
-        let master = spawn_master(port, master_flags, &dir);
+        let master_flags: Vec<String> = master_flags.iter().copied().map(str::to_owned).collect();
+        let master = spawn_master(port, &master_flags, &dir);
         let url = format!("http://127.0.0.1:{port}");
         let mut cluster = Self { url, master, agents: Vec::new(), programs: Vec::new(), port, master_flags, dir };
         for flags in agents {
@@ -154,7 +155,7 @@ impl Cluster {
     /// Kills the master and starts another on the same port and state.
     pub async fn restart_master(&mut self) {
         self.kill_master().await;
-        self.master = spawn_master(self.port, self.master_flags, &self.dir);
+        self.master = spawn_master(self.port, &self.master_flags, &self.dir);
     }
 
     /// Kills the master and starts another on the same port, which remembers nothing.
@@ -164,7 +165,7 @@ impl Cluster {
     pub async fn lose_registry(&mut self) {
         self.kill_master().await;
         std::fs::remove_dir_all(self.dir.path().join("state")).expect("the state can be removed");
-        self.master = spawn_master(self.port, self.master_flags, &self.dir);
+        self.master = spawn_master(self.port, &self.master_flags, &self.dir);
     }
 
     async fn kill_master(&mut self) {
@@ -220,7 +221,7 @@ impl Cluster {
     }
 }
 
-fn spawn_master(port: u16, flags: &[&str], dir: &TempDir) -> Daemon {
+fn spawn_master(port: u16, flags: &[String], dir: &TempDir) -> Daemon {
     let state = dir.path().join("state");
     let mut args = vec![
         "master".into(),
@@ -229,7 +230,7 @@ fn spawn_master(port: u16, flags: &[&str], dir: &TempDir) -> Daemon {
         "--state".into(),
         state.display().to_string(),
     ];
-    args.extend(flags.iter().map(|&flag| flag.to_owned()));
+    args.extend_from_slice(flags);
     Daemon::spawn(&binary("haggle"), &args, dir.path().join("master.log"))
 }
 

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod collector;
+mod crowd;
 mod daemon;
 pub mod guests;
 mod home;
@@ -13,15 +14,18 @@ mod machine;
 mod place;
 mod ran;
 pub mod record;
+mod simulated;
 mod wait;
 mod wine;
 
 pub use cluster::{AgentFlags, Cluster};
 pub use collector::{Collector, Span};
+pub use crowd::Crowd;
 pub use daemon::Daemon;
 pub use home::{Home, loopback};
 pub use machine::{Machine, Master};
 pub use place::{binary, system, wasm, windows_binary};
 pub use ran::Ran;
+pub use simulated::{Simulated, registration, small_machine};
 pub use wait::{PATIENCE, until};
 pub use wine::command;

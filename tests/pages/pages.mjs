@@ -1,52 +1,21 @@
 // Every page of a real cluster in headless Chromium: what a person and an assistive program see, with JavaScript and
 // without, and that nothing on it fails or comes from elsewhere.
 //
-// PAGES_URL, PAGES_TOKEN, PAGES_TASK (one that runs), PAGES_ENDED (one that has ended), PAGES_TOOLS (a folder with
-// node_modules), PAGES_HAGGLE (the command line), PAGES_WASM (a module to run), PAGES_SHOTS (where pictures go; none
-// without).
+// What browser.mjs takes, and PAGES_TASK (one that runs), PAGES_ENDED (one that has ended), PAGES_HAGGLE (the command line),
+// PAGES_WASM (a module to run), PAGES_SHOTS (where pictures go; none without).
 
-import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import assert from 'node:assert/strict';
 
-const { PAGES_URL: url, PAGES_TOKEN: token, PAGES_TASK: task, PAGES_ENDED: ended, PAGES_TOOLS: tools } = process.env;
-const { PAGES_HAGGLE: haggle, PAGES_WASM: wasm, PAGES_SHOTS: shots, PAGES_CHROMIUM: chromium = '/usr/bin/chromium' } = process.env;
-const require = createRequire(`${tools}/`);
-const playwright = require('playwright-core');
-const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+import { browser, bytesOf, isSmall, open, seriousOn, step, token, url } from './browser.mjs';
 
-const PATIENCE = 60_000;
+const { PAGES_TASK: task, PAGES_ENDED: ended, PAGES_HAGGLE: haggle, PAGES_WASM: wasm, PAGES_SHOTS: shots } = process.env;
 // That of a task: `task-3.7` is of `framework-3`.
 const framework = task.replace('task', 'framework').replace(/\..*/, '');
 const pages = ['/', '/agents', '/agents/agent-1', '/roles', '/frameworks', `/frameworks/${framework}`, '/offers', '/tasks',
   '/tasks?state=failed', '/tasks?q=nothing-is-called-so', `/tasks/${task}`, `/tasks/${ended}`, '/events', '/tokens', '/audit'];
-
-const browser = await playwright.chromium.launch({
-  executablePath: chromium,
-  args: ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-dev-shm-usage'],
-});
-
-/** A window in which everything that goes wrong is noted. */
-async function open(options = {}) {
-  const context = await browser.newContext({ baseURL: url, ...options });
-  const trouble = [];
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
-  page.on('console', (message) => { if (message.type() === 'error' || message.type() === 'warning') trouble.push(`console: ${message.text()}`); });
-  page.on('pageerror', (error) => trouble.push(`error: ${error}`));
-  page.on('dialog', (dialog) => { trouble.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
-  page.on('request', (request) => { if (!request.url().startsWith(url)) trouble.push(`another host: ${request.url()}`); });
-  page.on('response', (response) => { if (response.status() >= 400) trouble.push(`${response.status()}: ${response.url()}`); });
-  return { context, page, trouble };
-}
-
-async function step(name, run) {
-  const began = Date.now();
-  await run();
-  console.log(`ok ${name} (${Date.now() - began} ms)`);
-}
 
 let state;
 await step('logging in leads to the page that was wanted, and a wrong token is told', async () => {
@@ -75,10 +44,7 @@ await step('every page is whole, small, accessible and quiet, in light and in da
     for (const address of pages) {
       await page.goto(address, { waitUntil: 'load' });
       await page.waitForSelector('h1');
-      const found = await page.evaluate(`${axe}; axe.run(document, { resultTypes: ['violations'] })`);
-      const serious = found.violations.filter((violation) => ['serious', 'critical'].includes(violation.impact));
-      const told = serious.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 200)).join(' | ')}`);
-      faults.push(...[...told, ...trouble].map((fault) => `${colorScheme} ${address}: ${fault}`));
+      faults.push(...[...await seriousOn(page), ...trouble].map((fault) => `${colorScheme} ${address}: ${fault}`));
       trouble.length = 0;
     }
     await context.close();
@@ -89,9 +55,8 @@ await step('every page is whole, small, accessible and quiet, in light and in da
 await step('a first load is below 120 KB', async () => {
   const { context, page } = await open({ storageState: state });
   await page.goto('/tasks', { waitUntil: 'load' });
-  const bytes = await page.evaluate(() => ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
-    .filter((entry) => entry.initiatorType !== 'fetch').reduce((sum, entry) => sum + entry.decodedBodySize, 0));
-  assert.ok(bytes > 10_000 && bytes < 120_000, `${bytes} bytes`);
+  const bytes = await bytesOf(page);
+  assert.ok(isSmall(bytes), `${bytes} bytes`);
   await context.close();
 });
 

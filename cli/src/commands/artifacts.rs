@@ -1,18 +1,16 @@
 //! `haggle artifacts`.
 
-use std::io::{IsTerminal, stderr};
 use std::time::{Duration, SystemTime};
 
 use haggle_core::Bytes;
 use haggle_sdk::{CallError, KeptArtifact};
 use haggle_sources::Source;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Verdict;
 use crate::args::{ArtifactsArgs, ArtifactsCommand, GcArgs, LsArtifactsArgs, PullArgs, RmArtifactArgs};
 use crate::error::CommandError;
-use crate::output::{self, Table};
+use crate::output::{self, Fetching, Table};
 use crate::target::Target;
 
 pub(super) async fn run(target: &Target, args: ArtifactsArgs) -> Verdict {
@@ -65,17 +63,9 @@ fn table(kept: &[KeptArtifact]) -> Table {
 async fn pull(target: &Target, args: PullArgs) -> Verdict {
     let client = super::connect(target).await?;
     for source in &args.sources {
-        let (bar, named) = (bar(source), whole(source));
-        let pulled = client.pull_with(&named, false, |got, size| {
-            if let Some(bar) = &bar {
-                bar.set_length(size);
-                bar.set_position(got);
-            }
-        });
-        let pulled = pulled.await?;
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
+        let mut fetching = Fetching::of(source);
+        let pulled = client.pull_with(&whole(source), false, |got, size| fetching.has(got, size)).await?;
+        drop(fetching);
         if args.list.json {
             output::json(&serde_json::json!({
                 "digest": pulled.digest.to_string(),
@@ -95,12 +85,6 @@ pub(super) fn whole(source: &Source) -> String {
         Source::Web(url) => url.to_string(),
         other => other.to_string(),
     }
-}
-
-fn bar(source: &Source) -> Option<ProgressBar> {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}").ok()?;
-    let shows = stderr().is_terminal();
-    shows.then(|| ProgressBar::new(0).with_style(style).with_message(output::printable(&source.to_string())))
 }
 
 async fn remove(target: &Target, args: RmArtifactArgs) -> Verdict {

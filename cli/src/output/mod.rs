@@ -1,5 +1,6 @@
 //! How results reach standard output.
 
+mod fetching;
 pub(crate) mod printer;
 pub(crate) mod record;
 mod table;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub(crate) use fetching::Fetching;
 pub(crate) use haggle_pages::text::{printable, time, volume_state, window};
 pub(crate) use table::Table;
 

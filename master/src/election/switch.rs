@@ -9,7 +9,7 @@ use futures_util::future::Either;
 use haggle_proto::LEADER;
 use tokio::sync::watch;
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response};
+use tonic::codegen::http::{HeaderValue, Request, Response};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tower::Service;
@@ -58,6 +58,16 @@ impl Standby {
         }
         status
     }
+
+    /// The same answer, of which whoever carries requests to masters sees that it is none of the one that leads, and where that is;
+    /// empty: nowhere.
+    fn marked(&self, mut answer: Response<Body>) -> Response<Body> {
+        let leader = if let Self::Behind(url) = self { url } else { "" };
+        if let Ok(leader) = HeaderValue::from_str(leader) {
+            answer.headers_mut().insert(LEADER, leader);
+        }
+        answer
+    }
 }
 
 /// The service behind the port.
@@ -95,10 +105,10 @@ impl Service<Request<Body>> for Switch {
             Role::Leads(mut services) => Either::Left(services.call(request)),
             Role::StandsBy(standby) => {
                 if let Some(answer) = mesos::standby(request.uri().path(), &standby) {
-                    return Either::Left(Box::pin(answer.map(Ok)));
+                    return Either::Left(Box::pin(answer.map(move |answer| Ok(standby.marked(answer)))));
                 }
                 let answer = standby.status().into_http();
-                Either::Right(ready(Ok(if is_grpc { answer } else { plain(answer) })))
+                Either::Right(ready(Ok(if is_grpc { answer } else { standby.marked(plain(answer)) })))
             }
         }
     }

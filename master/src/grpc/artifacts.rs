@@ -9,13 +9,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, iter, try_unfold};
 use haggle_core::Digest;
-use haggle_core::access::{Kind, Principal, PrincipalId, Right, Verb};
+use haggle_core::access::{Kind, PrincipalId, Right, Verb};
 use haggle_proto::convert::digest;
 use haggle_proto::{ARTIFACT_CHUNK, ARTIFACT_PIECE, v1};
 use haggle_sources::{NotASource, Source};
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -24,7 +22,7 @@ use super::taken::while_taken;
 use crate::access::{Caller, Known, Passes, caller};
 use crate::artifacts::{ArtifactError, Freed, Standing, Store, Uploader};
 use crate::limits::{Limit, Limiter, Room};
-use crate::pull::{Pulled, Puller, Stage};
+use crate::pull::{Pulled, Puller, Stage, Waiter};
 use crate::replicas::Replicas;
 
 /// A chunk and what is around it.
@@ -191,11 +189,10 @@ impl v1::artifacts_server::Artifacts for Artifacts {
         let Some(puller) = self.puller.clone() else {
             return Err(Status::unimplemented("masters fetch from each other"));
         };
-        let stages = puller.pull(source, module, &who, self.replicas.clone())?;
-        let watching = Watching { stages, puller, who: who.clone() };
-        let progress = try_unfold(Some(watching), |watching| async {
-            let Some(watching) = watching else { return Ok(None) };
-            watching.next().await.map(Some)
+        let waiter = Waiter::begin(puller, source, module, who.clone(), self.replicas.clone())?;
+        let progress = try_unfold(Some(waiter), |waiter| async {
+            let Some(waiter) = waiter else { return Ok(None) };
+            progress_of(waiter).await.map(Some)
         });
         Ok(Response::new(self.known.while_valid(who, progress)))
     }
@@ -231,31 +228,16 @@ impl v1::artifacts_server::Artifacts for Artifacts {
     }
 }
 
-/// Somebody who waits for what is fetched.
-struct Watching {
-    stages: watch::Receiver<Stage>,
-    puller: Arc<Puller>,
-    who: Principal,
-}
-
-impl Watching {
-    /// The next that is told, and the rest of it; none after the last.
-    async fn next(mut self) -> Result<(v1::PullProgress, Option<Self>), Status> {
-        let done = self.stages.wait_for(|stage| matches!(stage, Stage::Done(_)));
-        if let Ok(Err(_)) = timeout(TELL_EVERY, done).await.map(|ended| ended.map(drop)) {
-            return Err(Status::internal("a fetch ended unexpectedly; this is a bug"));
+/// The next that is told of a fetch, and the rest of it; none after the last.
+async fn progress_of(mut waiter: Waiter) -> Result<(v1::PullProgress, Option<Waiter>), Status> {
+    match waiter.next(TELL_EVERY).await? {
+        Stage::Coming { got, size } => {
+            Ok((v1::PullProgress { fetched_bytes: got, size_bytes: size, done: None }, Some(waiter)))
         }
-        let stage = self.stages.borrow().clone();
-        match stage {
-            Stage::Coming { got, size } => {
-                Ok((v1::PullProgress { fetched_bytes: got, size_bytes: size, done: None }, Some(self)))
-            }
-            Stage::Done(outcome) => {
-                let Pulled { digest, size, pinned } = outcome?;
-                self.puller.share(digest, &self.who).await?;
-                let done = v1::Pulled { digest: digest.0.to_vec(), size_bytes: size, pinned };
-                Ok((v1::PullProgress { fetched_bytes: size, size_bytes: size, done: Some(done) }, None))
-            }
+        Stage::Done(outcome) => {
+            let Pulled { digest, size, pinned } = outcome?;
+            let done = v1::Pulled { digest: digest.0.to_vec(), size_bytes: size, pinned };
+            Ok((v1::PullProgress { fetched_bytes: size, size_bytes: size, done: Some(done) }, None))
         }
     }
 }

@@ -85,7 +85,7 @@ impl Pages {
                 let may_revoke = who.check(Verb::RevokeToken).is_ok();
                 boxed(TokensPage::new(query, tokens, may_revoke, wall_clock_ms()), is_cut)
             }
-            Route::Audit => Box::new(AuditPage::new(self.audit().await)),
+            Route::Audit => Box::new(AuditPage::new(query, self.audit().await)),
             Route::Asset(_) | Route::Login | Route::Logout | Route::Log(..) | Route::Usage(_) | Route::Act(_) => {
                 return Err(Status::not_found("there is no such page"));
             }

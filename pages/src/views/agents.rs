@@ -69,7 +69,11 @@ fn bars(agent: &AgentView) -> (Bar, Bar, Bar) {
 #[template(path = "agents.html")]
 pub struct AgentsPage {
     query: String,
+    /// What a new text leaves as it is.
+    hidden: Vec<(&'static str, String)>,
     choices: Vec<Choice>,
+    /// By what the list can be sorted.
+    sorts: [Choice; 4],
     squares: Vec<Squares>,
     squares_height: usize,
     squares_left_out: usize,
@@ -119,19 +123,34 @@ impl AgentsPage {
             choice("take no tasks", "resting", "starting"),
             choice("away", "away", "failed"),
         ];
+        let sort = |label: &str, value: &str, class| Choice {
+            label: label.to_owned(),
+            url: query.with("sort", value).on("/agents"),
+            is_chosen: query.get("sort") == value,
+            class,
+        };
+        let sorts = [
+            sort("Name", "name", ""),
+            sort("CPU", "cpu", ""),
+            sort("Memory", "memory", ""),
+            sort("Tasks", "tasks", "num"),
+        ];
+        let kept = ["state", "sort"].into_iter().filter(|name| !query.get(name).is_empty());
         let pager = Pager::new("/agents", query, agents.len(), "agent");
         let left_out = agents.len().saturating_sub(SQUARES);
         let range = Pager::range(query, agents.len());
         let agents: Vec<AgentView> = agents.drain(range).collect();
         Self {
             query: text.to_owned(),
+            hidden: kept.map(|name| (name, query.get(name).to_owned())).collect(),
             choices,
+            sorts,
             squares_height: drawn.div_ceil(COLUMNS) * 12,
             squares,
             squares_left_out: left_out,
             rows: agents.iter().map(row).collect(),
             pager,
-            is_filtered: !query.is_empty(),
+            is_filtered: !(text.is_empty() && state.is_empty()),
             master,
             agents,
         }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::View;
 use crate::layout::Section;
-use crate::parts::Badge;
+use crate::link::Query;
+use crate::parts::{Badge, PAGE_ROWS, Pager};
 use crate::record::EventRecord;
 use crate::text::printable;
 
@@ -75,6 +76,7 @@ pub struct AuditPage {
     rows: Vec<AuditRow>,
     /// Why there are none.
     trouble: String,
+    pager: Pager,
     lines: Vec<Value>,
 }
 
@@ -89,13 +91,16 @@ struct AuditRow {
 
 impl AuditPage {
     /// The last lines, the latest last; or why they cannot be read.
-    pub fn new(lines: Result<Vec<String>, String>) -> Self {
+    pub fn new(query: &Query, lines: Result<Vec<String>, String>) -> Self {
         let (lines, trouble) = match lines {
             Ok(lines) => (lines, String::new()),
             Err(why) => (Vec::new(), printable(&why)),
         };
-        let lines: Vec<Value> = lines.iter().rev().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        Self { rows: lines.iter().map(audit_row).collect(), trouble, lines }
+        let all = lines.len();
+        let lines = lines.iter().rev().skip(Pager::range(query, all).start).take(PAGE_ROWS);
+        let lines: Vec<Value> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let pager = Pager::new("/audit", query, all, "line");
+        Self { rows: lines.iter().map(audit_row).collect(), trouble, pager, lines }
     }
 }
 
@@ -126,7 +131,7 @@ impl View for AuditPage {
     }
 
     fn json(&self) -> Value {
-        json!({ "audit": self.lines })
+        json!({ "audit": self.lines, "shown": self.pager.text, "next": self.pager.behind })
     }
 
     fn is_live(&self) -> bool {

@@ -235,7 +235,14 @@ fn exceeded_in_words(exceeded: Exceeded, reason: Reason) -> String {
         Reason::FuelExhausted => format!("{} of fuel", count(number)),
         _ => count(number),
     };
-    format!("{} were granted, {} were wanted when it acted", shown(exceeded.limit), shown(exceeded.used))
+    let (limit, used) = (shown(exceeded.limit), shown(exceeded.used));
+    match exceeded.used.checked_sub(exceeded.limit) {
+        // Sizes are shown in three digits or so, and often it is little that was too much.
+        Some(more) if used.replace(".0 ", " ") == limit => {
+            format!("{limit} were granted, and {} more were wanted when it acted", shown(more))
+        }
+        _ => format!("{limit} were granted, {used} were wanted when it acted"),
+    }
 }
 
 fn log_view(task: &TaskView, log: &LogTail) -> LogView {

@@ -1,4 +1,4 @@
-"""PyPI's mesoshttp or its fork avmesos, unchanged: tasks, a kill, a restart of the master."""
+"""PyPI's mesoshttp or its fork avmesos, unchanged: tasks, a kill, a restart of the master, a failover."""
 
 import importlib
 import os
@@ -40,13 +40,15 @@ def task(name, module, arguments, offer):
 
 
 class Framework:
-    def __init__(self):
+    def __init__(self, framework_id=None):
         self.changed = threading.Condition()
         self.pending = []
         self.states = {}
         self.driver = None
         self.subscriptions = 0
-        self.client = MesosClient(mesos_urls=[URL], frameworkName=LIBRARY, frameworkUser="root")
+        self.client = MesosClient(
+            mesos_urls=[URL], frameworkId=framework_id, frameworkName=LIBRARY, frameworkUser="root"
+        )
         self.client.set_failover_timeout(300)
         self.client.on(MesosClient.SUBSCRIBED, self.subscribed)
         self.client.on(MesosClient.OFFERS, self.offers)
@@ -81,6 +83,18 @@ class Framework:
     def is_in(self, name, state):
         return self.states.get(name, (None,))[0] == state
 
+    def finds_its_sleeper(self):
+        """Asks until the master knows it, whose agent may not be back yet."""
+        with self.changed:
+            self.states.clear()
+        deadline = time.monotonic() + 60
+        while not self.is_in("sleeper", "TASK_RUNNING"):
+            if time.monotonic() > deadline:
+                sys.exit("the sleeper is not known to the master: %s" % self.states)
+            self.driver.reconcile([{"task_id": {"value": "sleeper"}}])
+            with self.changed:
+                self.changed.wait(0.5)
+
 
 def main():
     framework = Framework()
@@ -94,20 +108,23 @@ def main():
     sys.stdin.readline()
     # It waits for ten seconds before it comes again.
     framework.wait("it is back", lambda: framework.subscriptions >= 2)
-    framework.states.clear()
-    deadline = time.monotonic() + 60
-    while not framework.is_in("sleeper", "TASK_RUNNING"):
-        if time.monotonic() > deadline:
-            sys.exit("the sleeper is not known to the new master: %s" % framework.states)
-        framework.driver.reconcile([{"task_id": {"value": "sleeper"}}])
-        with framework.changed:
-            framework.changed.wait(0.5)
-    agent = framework.states["sleeper"][1]["agent_id"]["value"]
+    framework.finds_its_sleeper()
+
+    # Another client takes over.
+    heir = Framework(framework.client.frameworkId)
+    framework.client.disconnect_framework()
+    framework.thread.join(30)
+    assert not framework.thread.is_alive(), "the first client has left"
+    heir.thread.start()
+    heir.wait("the heir is subscribed", lambda: heir.subscriptions >= 1)
+    assert heir.client.frameworkId == framework.client.frameworkId, heir.client.frameworkId
+    heir.finds_its_sleeper()
+    agent = heir.states["sleeper"][1]["agent_id"]["value"]
     asked = time.monotonic()
-    framework.driver.kill(agent, "sleeper")
-    framework.wait("the sleeper is killed", lambda: framework.is_in("sleeper", "TASK_KILLED"))
+    heir.driver.kill(agent, "sleeper")
+    heir.wait("the sleeper is killed", lambda: heir.is_in("sleeper", "TASK_KILLED"))
     assert time.monotonic() - asked < 5, "an event is not held up by the next one"
-    framework.driver.tearDown()
+    heir.driver.tearDown()
     print("DONE", flush=True)
     os._exit(0)
 

@@ -3,6 +3,7 @@
 //! Each runs tasks with arguments and environment, hears of their ends, kills one, and goes on with what runs when the master is another one.
 //! `cargo xtask test` fetches them; without, these tests are left out, and in CI they fail.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -66,9 +67,17 @@ async fn runs(mut client: Command) {
     client.says("DONE").await;
 }
 
-/// Runs a client to its end that was told of a master which stands by, and of no other: it is led to the one that leads, and in the
-/// middle back, to the one that it was told of.
-async fn follows(mut client: Command) {
+/// Of what a client is told where there are two masters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Of the master that stands by: it is led to the one that leads, and in the middle back, to the one that it was told of.
+    Standby,
+    /// Of a `haggle proxy` on its own machine, which was told of that master.
+    Proxy,
+}
+
+/// Runs a client to its end that was told of no master but the one that stands by.
+async fn follows(mut client: Command, told: Told) {
     let (etcd, machine) = (Etcd::start(1), Machine::new());
     let urls = etcd.urls().join(",");
     let [first, second] = ["m0", "m1"].map(|name| (name, format!("127.0.0.1:{}", free_port())));
@@ -104,8 +113,23 @@ async fn follows(mut client: Command) {
         told.split_whitespace().next().unwrap().to_owned()
     };
     client.env("MODULE", upload("hello")).env("SLEEPER", upload("sleeper"));
-    let token = said(&["token", "create", "--kind", "framework", "--name", "mesos"]);
-    client.env("MASTER", &second.1).env("TOKEN", token.trim());
+    let proxy;
+    match told {
+        Told::Standby => {
+            let token = said(&["token", "create", "--kind", "framework", "--name", "mesos"]);
+            client.env("MASTER", &second.1).env("TOKEN", token.trim());
+        }
+        Told::Proxy => {
+            let listens = format!("127.0.0.1:{}", free_port());
+            proxy = machine.spawn("proxy", &["proxy", "--listen", &listens, "--master", &second.1]);
+            let token = until("the proxy listens", async || {
+                assert!(!proxy.log().contains("error"), "{}", proxy.log());
+                fs::read_to_string(machine.home().owner_tokens().file(listens.parse().unwrap())).ok()
+            })
+            .await;
+            client.env("MASTER", &listens).env("TOKEN", token.trim());
+        }
+    }
 
     let client = Client::start(client).says("RESTART").await;
     leader.kill();
@@ -116,13 +140,18 @@ async fn follows(mut client: Command) {
     client.says("DONE").await;
 }
 
-/// Makes sure that tasks which greet got their arguments and their environment.
+/// Makes sure that tasks which greet got their arguments and their environment. Their names may have more before and behind.
 async fn greets(cluster: &Cluster) {
     let tasks = cluster.client().await.tasks(true).await.unwrap();
-    for task in tasks.iter().filter(|task| task.name.starts_with("hello")) {
-        let said = cluster.haggle(&["logs", &task.id.to_string()]).await.stdout;
-        let expected = format!("hello, Ada {}, from task 2 of 3\n", task.name);
-        assert_eq!(String::from_utf8_lossy(&said), expected);
+    let greeting = tasks.iter().filter_map(|task| {
+        let name = task.name.split('.').find(|part| part.starts_with("hello-"))?;
+        Some((task.id, name))
+    });
+    let greeting: Vec<_> = greeting.collect();
+    assert!(!greeting.is_empty(), "{tasks:?}");
+    for (id, name) in greeting {
+        let said = cluster.haggle(&["logs", &id.to_string()]).await.stdout;
+        assert_eq!(String::from_utf8_lossy(&said), format!("hello, Ada {name}, from task 2 of 3\n"));
     }
 }
 
@@ -170,30 +199,42 @@ async fn pymesos_runs_tasks_fails_over_and_survives_another_master() {
 #[tokio::test]
 async fn pymesos_is_led_from_a_master_that_stands_by_to_the_one_that_leads() {
     let Some(clients) = clients() else { return };
-    follows(python(&clients, "pymesos_tasks.py", &[])).await;
+    follows(python(&clients, "pymesos_tasks.py", &[]), Told::Standby).await;
 }
 
 #[tokio::test]
 async fn mesos_framework_is_led_from_a_master_that_stands_by_to_the_one_that_leads() {
     let Some(clients) = clients() else { return };
     let logs = tempfile::TempDir::new().unwrap();
-    follows(node(&clients, logs.path())).await;
+    follows(node(&clients, logs.path()), Told::Standby).await;
 }
 
 #[tokio::test]
-async fn mesoshttp_runs_tasks_and_survives_another_master() {
+async fn mesoshttp_is_led_by_a_proxy_from_a_master_that_stands_by_to_the_one_that_leads() {
+    let Some(clients) = clients() else { return };
+    follows(python(&clients, "http_tasks.py", &["mesoshttp"]), Told::Proxy).await;
+}
+
+#[tokio::test]
+async fn avmesos_is_led_by_a_proxy_from_a_master_that_stands_by_to_the_one_that_leads() {
+    let Some(clients) = clients() else { return };
+    follows(python(&clients, "http_tasks.py", &["avmesos"]), Told::Proxy).await;
+}
+
+#[tokio::test]
+async fn mesoshttp_runs_tasks_fails_over_and_survives_another_master() {
     let Some(clients) = clients() else { return };
     runs(python(&clients, "http_tasks.py", &["mesoshttp"])).await;
 }
 
 #[tokio::test]
-async fn avmesos_runs_tasks_and_survives_another_master() {
+async fn avmesos_runs_tasks_fails_over_and_survives_another_master() {
     let Some(clients) = clients() else { return };
     runs(python(&clients, "http_tasks.py", &["avmesos"])).await;
 }
 
 #[tokio::test]
-async fn mesos_framework_runs_tasks_and_survives_another_master() {
+async fn mesos_framework_runs_tasks_fails_over_and_survives_another_master() {
     let Some(clients) = clients() else { return };
     let logs = tempfile::TempDir::new().unwrap();
     runs(node(&clients, logs.path())).await;
@@ -210,7 +251,7 @@ fn the_document_shows_what_these_tests_run() {
     for snippet in [
         written(include_str!("pymesos_tasks.py"), "\nclass"),
         written(include_str!("http_tasks.py"), "\nclass"),
-        written(include_str!("framework_tasks.js"), "const scheduler"),
+        written(include_str!("framework_tasks.js"), "const logging"),
     ] {
         assert!(document.contains(snippet), "docs/MESOS.md shows another one than:\n{snippet}");
     }

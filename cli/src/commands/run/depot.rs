@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 
 use crate::commands::artifacts::whole;
 use crate::error::CommandError;
+use crate::output::Fetching;
 
 /// One of the two.
 #[derive(Clone)]
@@ -45,13 +46,14 @@ impl Depot {
 
     /// Has it fetched from there, and says what it is and how to name the same again.
     pub(super) async fn pull(&self, source: &Source, module: bool) -> Result<(Digest, String), CommandError> {
+        let mut fetching = Fetching::of(source);
         match self {
             Self::Remote(client) => {
-                let pulled = client.pull_with(&whole(source), module, |_, _| {}).await?;
+                let pulled = client.pull_with(&whole(source), module, |got, size| fetching.has(got, size)).await?;
                 Ok((pulled.digest, pulled.pinned))
             }
             Self::Here(keeper) => {
-                let pulled = keeper.pull(source.clone(), module, |_, _| {}).await?;
+                let pulled = keeper.pull(source.clone(), module, |got, size| fetching.has(got, size)).await?;
                 Ok((pulled.digest, pulled.pinned))
             }
         }

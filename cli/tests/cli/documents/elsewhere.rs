@@ -45,6 +45,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "it wants an etcd: tests/chaos kills masters that are started so",
     ),
     ("PYTHON.md", "", "sdk/python/tests/test_documents.py types it, with the package built"),
+    (
+        "MESOS.md",
+        "haggle proxy --listen",
+        "it wants two masters and a client of Mesos: tests/e2e/mesos has two of them go this way",
+    ),
     ("METRICS.md", "haggle token create", "it wants a cluster: tests/e2e/documents.rs types it"),
     ("PAGES.md", "haggle ui", "it opens a browser: tests/e2e/across/proxy.rs goes in as that would"),
     ("PAGES.md", "curl -H @", "it wants `haggle proxy`, which prints HEADER: tests/e2e/across/proxy.rs asks so"),
