@@ -3,12 +3,15 @@
 //! An allocation is a task without a module of its own: it holds resources on one agent, and the tasks in its queue run
 //! within those, one after the other. What holds of every task holds of it: its id, updates, kills, accounts.
 
+mod news;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub use news::{QueueNews, QueueRun};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, TaskId, UpdateId, VolumeId};

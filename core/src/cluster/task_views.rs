@@ -145,10 +145,7 @@ impl Cluster {
 
     /// Whose a task is, unless it ended long ago.
     pub fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
-        let state = &self.state;
-        let known = state.task(id).map(|task| Arc::clone(&task.tenant));
-        let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
-        known.or_else(queued).or_else(|| state.history.queued(id).map(|ended| Arc::clone(ended.tenant())))
+        self.state.tenant_of_task(id)
     }
 }
 
