@@ -6,6 +6,7 @@ use std::sync::Arc;
 use haggle_core::cluster::AgentCommand;
 use haggle_core::node::Effect;
 use haggle_core::{Now, QueueUpdate, Source, TaskId, TaskStatus};
+use tokio::task::spawn_blocking;
 
 use super::Driver;
 use crate::link::status_size;
@@ -28,7 +29,11 @@ impl Driver {
                 }
                 self.go_on_later(began);
             }
-            Effect::Open(spec) => self.runner.executor().open(&spec),
+            Effect::Open(spec) => {
+                if let Some(never_ran) = self.runner.open(&spec) {
+                    self.inbox.push(Message::NeverRan(never_ran));
+                }
+            }
             Effect::Enqueue { allocation, tasks, last } => {
                 for tasks in tasks {
                     let began = self.runner.enqueue(allocation, tasks);
@@ -95,6 +100,12 @@ impl Driver {
             Work::Compile { framework, module, path, meter } => {
                 let done = move |outcome| inbox.push(Message::Compiled(framework, module, meter, outcome));
                 self.compiler.compile(framework, module, &path, meter, done);
+            }
+            Work::LayOut(turn) => {
+                // Each is heard of as it is done.
+                spawn_blocking(move || {
+                    turn.iter().for_each(|(task, layout)| inbox.push(Message::LaidOut(*task, layout.make())));
+                });
             }
         }
     }

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::accept::{check_limits, tasks_of_principal};
+use super::accept::{check_limits, is_shared, tasks_of_principal};
 use super::agents::heard_from;
 use super::effect::{AgentOrder, Effect, FrameworkEvent};
 use super::history::EndedQueued;
@@ -111,6 +111,14 @@ fn check(
     }
     let task = &state.tasks[&allocation];
     tasks.check(&task.portion.resources).map_err(|invalid| NotLaunched::InvalidQueued(first, allocation, invalid))?;
+    for (volume, writable) in tasks.spec.grants.volumes() {
+        if !task.portion.volumes.contains(&volume) {
+            return Err(NotLaunched::NoVolume(first, volume, allocation.to_string()));
+        }
+        if writable && is_shared(state, volume) {
+            return Err(NotLaunched::VolumeShared(first, volume));
+        }
+    }
     let count = u64::from(tasks.count);
     let last = TaskId { number: first.number + (count - 1), ..first };
     let known = state.tasks.range(first..=last).next().map(|(&id, task)| (id, task.status.state));

@@ -130,7 +130,7 @@ fn place(
             }
             task.check().map_err(|invalid| NotLaunched::Invalid(id, invalid))?;
             let on_agent = left.agents.get_mut(agent).ok_or(NotLaunched::NoOffer(id, *agent))?;
-            let wants = (&task.resources, &task.grants);
+            let wants = (&task.resources, task.grants.volumes());
             fit(state, framework, id, wants, &on_agent.offers, has, &mut on_agent.left)
         };
         portions.push(place_one().map_err(|why| (id, why))?);

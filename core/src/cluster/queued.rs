@@ -153,10 +153,10 @@ impl State {
 
     /// A task in a queue that has not ended stands elsewhere.
     pub(super) fn moves_queued(&mut self, id: TaskId, queued: Queued) {
-        let (allocation, stands) = (queued.of(id), queued.stands);
         if let Some(before) = self.queued.get(id).map(|known| known.stands) {
-            self.tally.goes(self.standing(allocation, before), 1);
-            self.tally.comes(self.standing(allocation, stands), 1);
+            let of_allocation = self.state_of_allocation(queued.of(id));
+            self.tally.goes(standing_in(of_allocation, before), 1);
+            self.tally.comes(standing_in(of_allocation, queued.stands), 1);
             self.queued.set(id, queued);
         }
     }
@@ -189,8 +189,8 @@ impl State {
         why: &str,
         out: &mut Vec<Effect>,
     ) {
-        let Some(agent) = self.tasks.get(&allocation).map(|task| task.agent) else { return };
-        let state = self.standing(allocation, stands);
+        let Some(task) = self.tasks.get(&allocation) else { return };
+        let (agent, state) = (task.agent, standing_in(task.status.state, stands));
         let run = QueueRun { allocation, agent, first, count, state, reason, message: why.into() };
         if let Some(Effect::AnnounceQueued(QueueNews::Run(before))) = out.last_mut()
             && before.joins(&run)
@@ -202,27 +202,31 @@ impl State {
 
     /// Where tasks in the queue of this allocation stand.
     fn standing(&self, allocation: TaskId, stands: Stands) -> TaskState {
-        let of_allocation = self.tasks.get(&allocation).map_or(TaskState::Running, |task| task.status.state);
-        standing_in(of_allocation, stands)
+        standing_in(self.state_of_allocation(allocation), stands)
+    }
+
+    fn state_of_allocation(&self, allocation: TaskId) -> TaskState {
+        self.tasks.get(&allocation).map_or(TaskState::Running, |task| task.status.state)
     }
 
     fn count_queued(&mut self, allocation: TaskId, count: u64, stands: Stands, is_more: bool) {
         let is_live = !matches!(stands, Stands::Ended(..));
-        match self.standing(allocation, stands) {
-            state if is_more => self.tally.comes(state, count),
-            state => self.tally.goes(state, count),
+        let task = self.tasks.get_mut(&allocation);
+        let state = standing_in(task.as_ref().map_or(TaskState::Running, |task| task.status.state), stands);
+        match is_more {
+            true => self.tally.comes(state, count),
+            false => self.tally.goes(state, count),
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let change = |counted: &mut usize| match is_more {
             true => *counted += count,
             false => *counted -= count,
         };
+        if let Some(allocation) = task.and_then(|task| task.allocation.as_mut()).filter(|_| is_live) {
+            change(&mut allocation.queued);
+        }
         if let Some(framework) = self.frameworks.get_mut(&allocation.framework) {
             change(if is_live { &mut framework.queued } else { &mut framework.ended_queued });
-        }
-        let known = self.tasks.get_mut(&allocation).and_then(|task| task.allocation.as_mut());
-        if let Some(allocation) = known.filter(|_| is_live) {
-            change(&mut allocation.queued);
         }
     }
 

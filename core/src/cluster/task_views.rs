@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::Cluster;
 use super::history::Ended;
-use super::queued::{Live, Queued};
+use super::queued::{Live, Queued, Stands};
 use super::state::{State, Task};
 use super::told::Told;
 use super::view::{Life, TaskView};
@@ -54,7 +54,10 @@ impl Cluster {
                 Live::Task(task) => {
                     (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
                 }
-                Live::Queued(queued) => who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id))),
+                Live::Queued(queued) => {
+                    (ended || !matches!(queued.stands, Stands::Ended(..)))
+                        && who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id)))
+                }
             };
             page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
             last = Some(id);

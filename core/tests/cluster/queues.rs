@@ -27,6 +27,7 @@ fn allocation(framework: Framework, resources: Resources) -> AllocationSpec {
         name: "queue".into(),
         role: "role".into(),
         resources,
+        volumes: Vec::new(),
         idle_timeout: Duration::from_secs(1),
     }
 }

@@ -268,6 +268,16 @@ fn many_that_ended_together_are_one_entry_and_are_listed_one_by_one() {
 }
 
 #[test]
+fn a_list_of_those_that_have_not_ended_shows_none_whose_end_waits_to_be_acknowledged() {
+    let (mut world, agent, framework) = with_three();
+    say(&mut world, agent, news(framework, 2, vec![], &[11, 10]));
+
+    let (listed, _) = world.cluster.tasks_page(&Principal::owner(), None, false, 100);
+
+    assert_eq!(listed.iter().map(|task| task.id.number).collect::<Vec<_>>(), [1, 12]);
+}
+
+#[test]
 fn one_that_ended_in_a_queue_is_killed_and_asked_after_as_any_other() {
     let (mut world, agent, framework) = with_three();
     say(&mut world, agent, news(framework, 2, vec![], &[11, 10]));

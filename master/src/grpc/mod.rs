@@ -57,7 +57,7 @@ pub(crate) use frameworks::share;
 pub(crate) use limits::LimitList;
 pub(crate) use read_log::{agent_of, stream as read_log};
 pub(crate) use tokens::{first_token, is_live};
-pub(crate) use watch::{announcements, happening_to, sees};
+pub(crate) use watch::announcements;
 pub(crate) use why::Whys;
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
