@@ -183,6 +183,10 @@ impl Driver {
                 let began = self.runner.compiled(framework, module, meter, &outcome);
                 self.go_on(now, began, effects);
             }
+            Message::LaidOut(task, outcome) => {
+                let began = self.runner.laid_out(task, outcome);
+                self.go_on(now, began, effects);
+            }
             Message::QueueNews { allocation, started, ended } => {
                 self.runner.trace_queued(allocation, &ended);
                 for end in &ended {
@@ -376,7 +380,7 @@ impl Driver {
 
     fn answer(&mut self) {
         for order in self.questions.drain(..) {
-            if let Some(task) = order.task.map(TaskId::from).filter(|&task| self.node.is_queued(task)) {
+            if let Some(task) = order.task.map(TaskId::from).filter(|&task| self.node.allocation_of(task).is_some()) {
                 // It may be there to be waited for before it has written anything.
                 self.logs.open(task);
             }
@@ -387,7 +391,11 @@ impl Driver {
     }
 
     fn read_usage(&mut self, order: v1::ReadUsageOrder) {
-        let asked = order.task.is_some_and(|task| self.runner.executor().ask_usage(task.into(), order.request));
+        let asked = order.task.map(TaskId::from).is_some_and(|task| {
+            // One in a queue is where its allocation is.
+            let home = self.node.allocation_of(task).unwrap_or(task);
+            self.runner.executor().ask_usage(home, task, order.request)
+        });
         if !asked {
             self.tell_usage(order.request, None);
         }

@@ -21,6 +21,24 @@ pub(crate) struct Folders {
     trash: Trash,
 }
 
+/// The inputs of a task and where they are to lie.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    place: PathBuf,
+    inputs: Vec<(String, PathBuf)>,
+}
+
+impl Layout {
+    /// Makes it so: a link for each, or a copy, which may take long.
+    ///
+    /// # Errors
+    /// When one has no place, or the disk refuses. What was laid out until then is for the caller to remove.
+    pub(crate) fn make(&self) -> Result<LaidOut, NoFolders> {
+        inputs::lay_out(&self.place, &self.inputs)
+            .map_err(|error| NoFolders { reason: error.reason(), message: error.to_string() })
+    }
+}
+
 /// Why a task cannot be given its folders.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NoFolders {
@@ -82,20 +100,11 @@ impl Folders {
         Ok(granted)
     }
 
-    /// Lays out the task's inputs, whose content is in these files.
-    ///
-    /// # Errors
-    /// When one has no place, or the disk refuses. What was laid out until then is gone again.
-    pub(crate) fn lay_out(&self, spec: &TaskSpec, file: impl Fn(Digest) -> PathBuf) -> Result<LaidOut, NoFolders> {
-        if spec.inputs.is_empty() {
-            return Ok(LaidOut::default());
-        }
-        let inputs: Vec<_> = spec.inputs.iter().map(|input| (input.guest_path.clone(), file(input.content))).collect();
+    /// How the task's inputs are to be laid out, whose content is in these files. Its place is free.
+    pub(crate) fn layout(&self, spec: &TaskSpec, file: impl Fn(Digest) -> PathBuf) -> Layout {
         self.remove(spec.id);
-        inputs::lay_out(&self.place(spec.id), &inputs).map_err(|error| {
-            self.remove(spec.id);
-            NoFolders { reason: error.reason(), message: error.to_string() }
-        })
+        let inputs = spec.inputs.iter().map(|input| (input.guest_path.clone(), file(input.content))).collect();
+        Layout { place: self.place(spec.id), inputs }
     }
 
     /// The task has ended, or never ran.

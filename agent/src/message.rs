@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use haggle_core::cluster::AgentOrder;
 use haggle_core::{AgentId, Bytes, Digest, Ending, FrameworkId, QueueEnd, TaskId, Usage};
+use haggle_executor::inputs::LaidOut;
 use haggle_executor::{Meter, ModuleError};
 use haggle_proto::v1;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::fetch::FetchError;
+use crate::folders::NoFolders;
 use crate::registration::Registration;
 use crate::runner::NeverRan;
 
@@ -42,6 +44,8 @@ pub(crate) enum Message {
     Fetched(Digest, Result<Bytes, FetchError>),
     /// A compilation is over that this framework asked for.
     Compiled(FrameworkId, Digest, Meter, Result<PathBuf, ModuleError>),
+    /// The inputs of a task are laid out, or cannot be.
+    LaidOut(TaskId, Result<LaidOut, NoFolders>),
     /// Tasks in the queue of an allocation began, or ended.
     QueueNews { allocation: TaskId, started: Vec<u64>, ended: Vec<QueueEnd> },
     /// A task came to its end before the executor had it.

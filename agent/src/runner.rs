@@ -1,6 +1,8 @@
 //! What every task needs before it runs, and who gets it.
 
 mod batches;
+mod launch;
+mod layouts;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +15,14 @@ use haggle_core::{
     AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Stop, TaskId, TaskSpec, TaskState,
 };
 use haggle_executor::process::TASK_VARIABLE;
-use haggle_executor::{Compiler, Launch, Meter, ModuleError, Wanted};
+use haggle_executor::{Compiler, Launch, Meter, ModuleError, MountedVolume, Wanted};
 
 use self::batches::Batch;
+use self::layouts::Layouts;
 use crate::artifacts::Artifacts;
 use crate::counters::{Counters, Prepared};
 use crate::fetch::FetchError;
-use crate::folders::{Folders, NoFolders};
+use crate::folders::{Folders, Layout, NoFolders};
 use crate::traces::{self, Traces};
 use crate::volumes::Volumes;
 
@@ -33,8 +36,8 @@ pub(crate) trait Runs {
     fn kill(&mut self, task: TaskId, why: Stop);
     /// Its end was told and acknowledged.
     fn forget(&mut self, task: TaskId);
-    /// Holds a queue for this allocation.
-    fn open(&mut self, spec: &AllocationSpec);
+    /// Holds a queue for this allocation, whose tasks may mount these volumes.
+    fn open(&mut self, spec: &AllocationSpec, volumes: &[MountedVolume]);
     /// Puts tasks of a batch into the queue of an allocation: so many, from this one of it on. News of them follow.
     fn enqueue(&mut self, allocation: TaskId, launch: Launch, index: Option<Index>, at: u64, count: u64);
     /// Ends one task in the queue of an allocation, wherever it stands. Its end follows.
@@ -74,6 +77,8 @@ pub(crate) enum Work {
     Fetch(Digest),
     /// Make machine code of it.
     Compile(Wanted),
+    /// Lay out the inputs of these tasks, one after the other.
+    LayOut(Vec<(TaskId, Layout)>),
 }
 
 /// What follows from news about what tasks wait for.
@@ -115,6 +120,7 @@ pub(crate) struct Runner<E> {
     compiling: HashMap<(FrameworkId, Digest, Meter), Vec<TaskId>>,
     /// Batches in queues of which some tasks have not ended, by the first task of each. What they need is in `tasks`.
     batches: BTreeMap<TaskId, Batch>,
+    layouts: Layouts,
     prepared: Prepared,
     /// Records what becomes of them, if anybody wants that.
     traces: Option<Traces>,
@@ -137,6 +143,8 @@ struct Waiting {
     missing: usize,
     /// Its compiled module.
     compiled: Option<PathBuf>,
+    /// Everything is here, and its inputs are laid out.
+    lays_out: bool,
 }
 
 impl<E: Runs> Runner<E> {
@@ -163,6 +171,7 @@ impl<E: Runs> Runner<E> {
             fetching,
             compiling,
             batches,
+            layouts: Layouts::default(),
             prepared: Prepared::default(),
             traces,
         }
@@ -208,12 +217,24 @@ impl<E: Runs> Runner<E> {
         }
         let module_is_here = held.contains(&module);
         let has_inputs = !spec.inputs.is_empty();
-        let waiting = Some(Waiting { spec, meter, missing, compiled: None });
+        let waiting = Some(Waiting { spec, meter, missing, compiled: None, lays_out: false });
         self.tasks.insert(task, Running { held, has_inputs, waiting });
         if module_is_here {
             self.compile(task, &mut began);
         }
         began
+    }
+
+    /// Holds a queue for this allocation. Gives it back when it cannot be given what its tasks are to have.
+    #[must_use]
+    pub(crate) fn open(&mut self, spec: &AllocationSpec) -> Option<NeverRan> {
+        match self.volumes.allotted(spec) {
+            Ok(volumes) => {
+                self.executor.open(spec, &volumes);
+                None
+            }
+            Err(NoFolders { reason, message }) => Some(NeverRan { task: spec.id, reason, message }),
+        }
     }
 
     /// The same for tasks of one kind in the queue of an allocation, which need the same.
@@ -366,7 +387,8 @@ impl<E: Runs> Runner<E> {
 
     /// Whether something is fetched or compiled before it is launched.
     pub(crate) fn prepares(&self, task: TaskId) -> bool {
-        self.tasks.get(&task).is_some_and(|running| running.waiting.is_some())
+        let waiting = self.tasks.get(&task).and_then(|running| running.waiting.as_ref());
+        waiting.is_some_and(|waiting| !waiting.lays_out)
     }
 
     /// The volumes that they may mount.
@@ -399,7 +421,11 @@ impl<E: Runs> Runner<E> {
             self.artifacts.release(digest);
         }
         if running.has_inputs {
-            self.folders.remove(task);
+            self.layouts.forget(task);
+            // Else it goes when it is whole: nobody makes it again behind us then.
+            if !self.layouts.is_under_way(task) {
+                self.folders.remove(task);
+            }
         }
         if let Some(Waiting { spec, meter, compiled: None, .. }) = &running.waiting {
             self.waits_no_longer(task.framework, spec.module, *meter);
@@ -418,44 +444,10 @@ impl<E: Runs> Runner<E> {
     fn waiting(&mut self, task: TaskId) -> Option<&mut Waiting> {
         self.tasks.get_mut(&task)?.waiting.as_mut()
     }
-
-    fn launch_if_ready(&mut self, task: TaskId, began: &mut Began) {
-        let Some(running) = self.tasks.get_mut(&task) else { return };
-        let ready = running.waiting.take_if(|waiting| waiting.missing == 0 && waiting.compiled.is_some());
-        let Some(Waiting { spec, meter, compiled: Some(module), .. }) = ready else { return };
-        let laid_out = self.folders.granted(&spec).and_then(|granted| {
-            let volumes = self.volumes.granted(&spec)?;
-            let laid_out = self.folders.lay_out(&spec, |content| self.artifacts.path(content))?;
-            Ok((laid_out.folders.into_iter().chain(granted).collect(), volumes, laid_out.copies))
-        });
-        match laid_out {
-            Ok((folders, volumes, copies)) => {
-                let env = told(&spec, &self.agent_name);
-                if let Some(traces) = &mut self.traces {
-                    traces.launched(task);
-                }
-                let launch = Launch { module, meter, folders, volumes, copies, env, spec };
-                let Some(batch) = self.batches.get(&task) else { return self.executor.launch(launch) };
-                for (at, count) in batch.rest() {
-                    let (launch, index) = (launch.clone(), batch.index.clone());
-                    self.executor.enqueue(batch.allocation, launch, index, at, count);
-                }
-            }
-            Err(NoFolders { reason, message }) => self.give_up(task, reason, &message, began),
-        }
-    }
 }
 
 /// What people are told of a task that was killed before it came to an executor.
 const KILLED: &str = "killed while its module or inputs were being fetched or compiled";
-
-/// What a task is told of where it runs, unless it wants to be told nothing.
-fn told(spec: &TaskSpec, agent_name: &str) -> Vec<(String, String)> {
-    if spec.grants.anonymous {
-        return Vec::new();
-    }
-    vec![(TASK_VARIABLE.to_owned(), spec.id.to_string()), ("HAGGLE_AGENT".to_owned(), agent_name.to_owned())]
-}
 
 /// The artifacts of a task, each once.
 fn needed(spec: &TaskSpec) -> Vec<Digest> {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use haggle_core::{Bytes, Folder, FolderSource, Reason, TaskSpec, VolumeId};
+use haggle_core::{AllocationSpec, Bytes, Folder, FolderSource, Reason, TaskSpec, VolumeId};
 use haggle_executor::MountedVolume;
 
 use crate::checkpoint::sync_folder;
@@ -110,18 +110,29 @@ impl Volumes {
     /// # Errors
     /// When one is not here.
     pub(crate) fn granted(&self, spec: &TaskSpec) -> Result<Vec<MountedVolume>, NoFolders> {
-        let mut granted = Vec::new();
-        for Folder { guest_path, source } in &spec.grants.folders {
-            let &FolderSource::Volume { volume: id, writable } = source else { continue };
-            let missing = || NoFolders {
-                reason: Reason::ArtifactUnavailable,
-                message: format!("{id} is not on this agent any more"),
-            };
-            let size = *self.held.get(&id).ok_or_else(missing)?;
-            let host = self.place(id).join(DATA);
-            granted.push(MountedVolume { id, guest_path: guest_path.clone(), host, writable, size });
-        }
-        Ok(granted)
+        let mounts = spec.grants.folders.iter().filter_map(|Folder { guest_path, source }| match *source {
+            FolderSource::Volume { volume, writable } => Some(self.mounted(volume, writable, guest_path)),
+            _ => None,
+        });
+        mounts.collect()
+    }
+
+    /// The volumes that the tasks of an allocation may mount, wherever they do.
+    ///
+    /// # Errors
+    /// When one is not here.
+    pub(crate) fn allotted(&self, spec: &AllocationSpec) -> Result<Vec<MountedVolume>, NoFolders> {
+        spec.volumes.iter().map(|volume| self.mounted(volume.id, volume.writable, "")).collect()
+    }
+
+    fn mounted(&self, id: VolumeId, writable: bool, guest_path: &str) -> Result<MountedVolume, NoFolders> {
+        let missing = || NoFolders {
+            reason: Reason::ArtifactUnavailable,
+            message: format!("{id} is not on this agent any more"),
+        };
+        let size = *self.held.get(&id).ok_or_else(missing)?;
+        let host = self.place(id).join(DATA);
+        Ok(MountedVolume { id, guest_path: guest_path.to_owned(), host, writable, size })
     }
 
     fn place(&self, id: VolumeId) -> PathBuf {

@@ -170,7 +170,7 @@ impl Grants {
     }
 
     /// The volumes that it mounts, and whether it may write them.
-    pub fn volumes(&self) -> impl Iterator<Item = (VolumeId, bool)> {
+    pub fn volumes(&self) -> impl Iterator<Item = (VolumeId, bool)> + Clone {
         self.folders.iter().filter_map(|folder| match folder.source {
             FolderSource::Volume { volume, writable } => Some((volume, writable)),
             FolderSource::Scratch(_) | FolderSource::Host(_) => None,

@@ -54,7 +54,9 @@ pub use id::{
 pub use offer::{Offer, OfferOperation};
 pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};
-pub use queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueUpdate, QueuedTasks};
+pub use queue::{
+    AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueNews, QueueRun, QueueUpdate, QueueVolume, QueuedTasks,
+};
 pub use quota::{Ceiling, Quota, RoleRecord};
 pub use reservation::{Operation, Portion, Reservation, Reserved};
 pub use resources::Resources;

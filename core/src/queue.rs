@@ -3,12 +3,16 @@
 //! An allocation is a task without a module of its own: it holds resources on one agent, and the tasks in its queue run
 //! within those, one after the other. What holds of every task holds of it: its id, updates, kills, accounts.
 
+mod news;
+
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub use news::{QueueNews, QueueRun};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, TaskId, UpdateId, VolumeId};
@@ -27,8 +31,26 @@ pub struct AllocationSpec {
     pub role: String,
     /// What its tasks share. As many run at once as fit into it.
     pub resources: Resources,
+    /// Volumes of the offers that its tasks may mount, while it has them; [`Self::VOLUMES_MAX`] at most.
+    pub volumes: Vec<QueueVolume>,
     /// How long it stays open with nothing in its queue.
     pub idle_timeout: Duration,
+}
+
+/// A volume that the tasks in the queue of an allocation may mount. Any number of them read it at once; one that may write it runs
+/// while no other one has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueVolume {
+    /// Which one.
+    pub id: VolumeId,
+    /// Whether they may write it, which they may unless it is shared, whatever a framework says here.
+    pub writable: bool,
+}
+
+impl From<VolumeId> for QueueVolume {
+    fn from(id: VolumeId) -> Self {
+        Self { id, writable: true }
+    }
 }
 
 /// An allocation that nobody can open.
@@ -43,6 +65,9 @@ pub enum InvalidAllocation {
     /// Its name is too long.
     #[error("a name of {0} bytes, and there may be {NAME_MAX}")]
     Name(usize),
+    /// Too many volumes, or one twice.
+    #[error("{0} volumes, or one of them twice: an allocation has up to {max}, each once", max = AllocationSpec::VOLUMES_MAX)]
+    Volumes(usize),
     /// It would close before it can be used, or hold what nobody uses.
     #[error("an idle timeout of {0:?} is not between 1 ms and {max:?}", max = AllocationSpec::IDLE_MAX)]
     IdleTimeout(Duration),
@@ -51,6 +76,8 @@ pub enum InvalidAllocation {
 impl AllocationSpec {
     /// The longest that an allocation may hold what nobody uses.
     pub const IDLE_MAX: Duration = Duration::from_secs(3600);
+    /// Volumes of one allocation: as many as there are on an agent.
+    pub const VOLUMES_MAX: usize = 64;
     /// How long one stays open that names no time: some round trips, and nothing to anybody who waits.
     pub const IDLE_DEFAULT: Duration = Duration::from_millis(500);
 
@@ -68,6 +95,10 @@ impl AllocationSpec {
         }
         if self.name.len() > NAME_MAX {
             return Err(InvalidAllocation::Name(self.name.len()));
+        }
+        let each: BTreeSet<_> = self.volumes.iter().map(|volume| volume.id).collect();
+        if self.volumes.len() > Self::VOLUMES_MAX || each.len() < self.volumes.len() {
+            return Err(InvalidAllocation::Volumes(self.volumes.len()));
         }
         match self.idle_timeout {
             time if time < Duration::from_millis(1) || time > Self::IDLE_MAX => {
@@ -111,9 +142,6 @@ pub enum InvalidQueued {
     /// The tasks themselves.
     #[error(transparent)]
     Spec(#[from] InvalidSpec),
-    /// They mount volumes, which are offered to a task or not at all.
-    #[error("tasks in a queue mount no volumes, and these mount {0}: launch them on an offer that has it")]
-    Volume(VolumeId),
     /// They never fit.
     #[error("does not fit its allocation: {0}")]
     TooBig(Shortage),
@@ -140,9 +168,6 @@ impl QueuedTasks {
             return Err(InvalidQueued::Variable(variable.clone()));
         }
         self.spec.check()?;
-        if let Some((volume, _)) = self.spec.grants.volumes().next() {
-            return Err(InvalidQueued::Volume(volume));
-        }
         within.fits(&self.spec.resources).map_err(InvalidQueued::TooBig)
     }
 

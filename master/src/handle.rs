@@ -7,12 +7,12 @@ use haggle_core::access::Principal;
 use haggle_core::cluster::{Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
 use haggle_core::{AgentId, ClusterId, Epoch, MaintenanceId, Member, Now, RequestId, SessionId, VolumeId};
 use haggle_otlp::Tracer;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tonic::Status;
 
 use crate::access::Caller;
 use crate::agent_mail::AgentMail;
-use crate::happenings::{Happening, Happenings};
+use crate::happenings::{Happenings, Watcher};
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
 use crate::limits::House;
 use crate::metrics::Timings;
@@ -240,14 +240,13 @@ impl Handle {
         self.speakers.unheard()
     }
 
-    /// What happens from now on. The permit is the watch's place among all.
+    /// What happens from now on and `who` may see.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when too many watch, `UNAVAILABLE` when the master is stopping.
-    pub(crate) fn watch(&self) -> Result<(broadcast::Receiver<Happening>, OwnedSemaphorePermit), Status> {
+    pub(crate) fn watch(&self, who: &Principal) -> Result<Watcher, Status> {
         let happenings = self.happenings.upgrade().ok_or(Stopping)?;
-        let place = self.house.watch()?;
-        Ok((happenings.watch(), place))
+        Ok(happenings.watch(who.clone(), self.house.watch()?))
     }
 
     /// What the driver measures of itself.

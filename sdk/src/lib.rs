@@ -78,6 +78,7 @@
 //!     name: "hellos".into(),
 //!     role: String::new(),
 //!     resources: offer.resources.clone(),
+//!     volumes: Vec::new(),
 //!     idle_timeout: AllocationSpec::IDLE_DEFAULT,
 //! };
 //! framework.open([offer.id], spec, Duration::ZERO).await?;
@@ -212,7 +213,7 @@ pub use haggle_core::{
     AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
     Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Group, HttpHost, Input, InverseOffer, InverseOfferId,
     Limits, Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OfferOperation, Operation, OutputOverrun,
-    Placed, PlacedOperation, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved,
+    Placed, PlacedOperation, Placement, QueueEnd, QueueUpdate, QueueVolume, QueuedTasks, Quota, Reason, Reservation, Reserved,
     Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, TraceContext, Unavailability, UpdateId,
     Usage, Volume, VolumeId, VolumeOperation, Want,
 };

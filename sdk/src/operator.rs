@@ -1,15 +1,16 @@
 //! What a program may see and ask of a whole cluster.
 
 use std::hash::{BuildHasher, RandomState};
+use std::iter;
 use std::time::{Duration, SystemTime};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView, Why};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, RequestId, TaskId};
 use haggle_proto::convert::{self, Malformed};
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::{MESSAGE_MAX, v1};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::access::{Principal, read_principal};
 use crate::client::Client;
@@ -207,23 +208,29 @@ impl Client {
         Ok(())
     }
 
-    /// What happens in the cluster from now on. The stream ends with an error when it is read too slowly or the
-    /// master is lost; what happened before the next call is not made up for.
+    /// What happens in the cluster from now on, of tasks in queues as of all others. The stream ends with an error when it is read too
+    /// slowly or the master is lost; what happened before the next call is not made up for. Read too slowly for what happens in queues
+    /// alone, it goes on with [`Announcement::LeftOut`] in the place of that.
     ///
     /// # Errors
     /// When the master cannot be reached.
     pub async fn watch(
         &self,
     ) -> Result<impl Stream<Item = Result<WatchEvent, CallError>> + Send + Unpin + 'static, CallError> {
-        let events = self.call(|channel| async move { operator(channel).watch(v1::WatchRequest {}).await }).await?;
+        let request = || v1::WatchRequest { batches: true };
+        let events = self.call(|channel| async move { operator(channel).watch(request()).await }).await?;
         let client = self.clone();
-        Ok(events.map(move |event| {
+        let read = move |event: Result<v1::WatchEvent, Status>| -> Box<dyn Iterator<Item = _> + Send> {
             let event = event.map_err(|status| match status.code() {
                 Code::ResourceExhausted => CallError::FellBehind(status.message().to_owned()),
                 _ => client.error(&status),
-            })?;
-            read_event(event).map_err(|source| client.garbled(source))
-        }))
+            });
+            match event.and_then(|event| read_events(event).map_err(|source| client.garbled(source))) {
+                Ok(events) => Box::new(events.map(Ok)),
+                Err(error) => Box::new(iter::once(Err(error))),
+            }
+        };
+        Ok(events.flat_map(move |event| stream::iter(read(event))))
     }
 
     async fn list_tasks(&self, request: v1::ListTasksRequest) -> Result<Vec<TaskView>, CallError> {
@@ -246,10 +253,10 @@ pub(crate) fn request_bytes() -> Vec<u8> {
     convert::request_bytes(RequestId(half() << 64 | half()))
 }
 
-fn read_event(event: v1::WatchEvent) -> Result<WatchEvent, Malformed> {
+/// What is told of many tasks of a queue in one word is an event for each.
+fn read_events(event: v1::WatchEvent) -> Result<impl Iterator<Item = WatchEvent> + Send, Malformed> {
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(event.time_ms));
-    Ok(WatchEvent {
-        at: at.ok_or(Malformed::Missing("time of an event"))?,
-        what: event.event.ok_or(Malformed::Missing("event"))?.try_into()?,
-    })
+    let at = at.ok_or(Malformed::Missing("time of an event"))?;
+    let happened = convert::announcements(event.event.ok_or(Malformed::Missing("event"))?)?;
+    Ok(happened.map(move |what| WatchEvent { at, what }))
 }

@@ -75,6 +75,7 @@ impl Queue {
             name: "queue".to_owned(),
             role: String::new(),
             resources: Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(1024), Bytes::ZERO),
+            volumes: Vec::new(),
             idle_timeout: Duration::from_secs(60),
         };
         self.framework.open([offer.id], spec, Duration::from_secs(60)).await?;

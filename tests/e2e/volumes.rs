@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::said::{lines, refused, said};
 
 /// Makes a file in the first folder that it finds open, and writes a line to it. Its exit code is the first errno that is not 0.
-const WRITER: &str = r#"(module
+pub(crate) const WRITER: &str = r#"(module
   (import "wasi_snapshot_preview1" "path_open"
     (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -27,7 +27,7 @@ const WRITER: &str = r#"(module
     (call $check (call $write (i32.load (i32.const 0)) (i32.const 4) (i32.const 1) (i32.const 12)))))"#;
 
 /// Writes what is in that file to its standard output.
-const READER: &str = r#"(module
+pub(crate) const READER: &str = r#"(module
   (import "wasi_snapshot_preview1" "path_open"
     (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -90,7 +90,12 @@ fn run<'a>(module: &'a str, mount: &'a str) -> Vec<&'a str> {
 
 /// A cluster whose agent keeps 64 MiB of disk for `eng`, and a volume of 1 MiB there.
 async fn with_volume() -> (Cluster, String) {
-    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    with_volume_on(AgentFlags::default()).await
+}
+
+/// The same of such an agent.
+pub(crate) async fn with_volume_on(agent: AgentFlags) -> (Cluster, String) {
+    let cluster = Cluster::start(&[agent]).await;
     said(&cluster, &["reserve", "agent-1", "eng", "disk=64MiB"]).await;
     let made = lines(&cluster.haggle(&["volume", "create", "agent-1", "eng", "data", "1MiB", "--json"]).await);
     let volume = made[0]["id"].as_str().unwrap().to_owned();

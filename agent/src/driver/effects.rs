@@ -7,6 +7,7 @@ use haggle_core::cluster::AgentCommand;
 use haggle_core::node::Effect;
 use haggle_core::{Now, QueueUpdate, Source, TaskId, TaskStatus};
 use haggle_executor::Wanted;
+use tokio::task::spawn_blocking;
 
 use super::Driver;
 use crate::link::status_size;
@@ -29,7 +30,11 @@ impl Driver {
                 }
                 self.go_on_later(began);
             }
-            Effect::Open(spec) => self.runner.executor().open(&spec),
+            Effect::Open(spec) => {
+                if let Some(never_ran) = self.runner.open(&spec) {
+                    self.inbox.push(Message::NeverRan(never_ran));
+                }
+            }
             Effect::Enqueue { allocation, tasks, last } => {
                 for tasks in tasks {
                     let began = self.runner.enqueue(allocation, tasks);
@@ -97,6 +102,12 @@ impl Driver {
                 let Wanted { framework, module, meter, .. } = wanted;
                 let done = move |outcome| inbox.push(Message::Compiled(framework, module, meter, outcome));
                 self.compiler.compile(wanted, done);
+            }
+            Work::LayOut(turn) => {
+                // Each is heard of as it is done.
+                spawn_blocking(move || {
+                    turn.iter().for_each(|(task, layout)| inbox.push(Message::LaidOut(*task, layout.make())));
+                });
             }
         }
     }

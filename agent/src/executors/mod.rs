@@ -184,10 +184,10 @@ impl Executors {
         }
     }
 
-    /// Has an executor say what a task has used so far. False where there is none to ask.
-    pub(crate) fn ask_usage(&mut self, task: TaskId, request: u64) -> bool {
-        self.tell(task, &Order::TellUsage { request, task });
-        self.homes.contains_key(&task)
+    /// Has the executor of a task or an allocation say what a task has used so far. False where there is none to ask.
+    pub(crate) fn ask_usage(&mut self, home_of: TaskId, task: TaskId, request: u64) -> bool {
+        self.tell(home_of, &Order::TellUsage { request, task });
+        self.homes.contains_key(&home_of)
     }
 
     /// Sends what executors were told since the last time, what goes to one of them at once.
@@ -393,9 +393,9 @@ impl Runs for Executors {
         self.tell(task, &Order::Kill(task, why));
     }
 
-    fn open(&mut self, spec: &AllocationSpec) {
+    fn open(&mut self, spec: &AllocationSpec, volumes: &[MountedVolume]) {
         let idle_only = is_revocable(&spec.resources);
-        if let Err(error) = self.try_tell(spec.id, idle_only, Vec::new(), &Order::Open(spec.clone())) {
+        if let Err(error) = self.try_tell(spec.id, idle_only, mounts(volumes), &Order::Open(spec.clone())) {
             self.nowhere(spec.id, &error);
         }
     }

@@ -172,7 +172,8 @@ fn take_stock(
                     let runs = runs.into_iter().map(run).collect();
                     let (id, name, role) = (spec.id, spec.name.clone(), spec.role.clone());
                     let resources = spec.resources.clone();
-                    let task = TaskSummary { id, name, role, resources, volumes: Vec::new(), group: None, trace: None };
+                    let volumes = spec.volumes.iter().map(|volume| volume.id).collect();
+                    let task = TaskSummary { id, name, role, resources, volumes, group: None, trace: None };
                     let queue = RecoveredQueue { spec, last, runs, ended: Vec::new() };
                     let queue = Some((queue, batches));
                     found.insert(id, Recovered { started: true, queue, ..Recovered::new(task) });

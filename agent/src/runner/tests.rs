@@ -1,4 +1,6 @@
 mod compiling;
+mod inputs;
+
 use std::cell::RefCell;
 use std::fs;
 use std::rc::Rc;
@@ -36,7 +38,7 @@ impl Runs for Recorder {
         self.0.borrow_mut().push(format!("forget {task}"));
     }
 
-    fn open(&mut self, spec: &AllocationSpec) {
+    fn open(&mut self, spec: &AllocationSpec, _: &[MountedVolume]) {
         self.0.borrow_mut().push(format!("open {}", spec.id));
     }
 
@@ -101,18 +103,34 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
+    /// Lays out what is to be laid out, and what follows from that.
+    fn lay_out(&mut self, mut began: Began) -> Began {
+        while let Some(at) = began.work.iter().position(|work| matches!(work, Work::LayOut(_))) {
+            let Work::LayOut(turn) = began.work.remove(at) else { unreachable!("it was just found") };
+            for (task, layout) in turn {
+                let Began { work, never_ran, never_queued } = self.runner.laid_out(task, layout.make());
+                began.work.extend(work);
+                began.never_ran.extend(never_ran);
+                began.never_queued.extend(never_queued);
+            }
+        }
+        began
+    }
+
     fn fetched(&mut self, number: u8, size: u64) -> Vec<NeverRan> {
         fs::write(self.runner.artifacts.path(digest(number)), vec![0; size as usize]).unwrap();
-        self.runner.fetched(digest(number), Ok(Bytes::new(size))).never_ran
+        let began = self.runner.fetched(digest(number), Ok(Bytes::new(size)));
+        self.lay_out(began).never_ran
     }
 
     /// What has to be fetched for it.
     fn run(&mut self, task: Arc<TaskSpec>) -> Vec<Digest> {
-        let Began { work, never_ran, .. } = self.runner.run(task);
+        let began = self.runner.run(task);
+        let Began { work, never_ran, .. } = self.lay_out(began);
         assert_eq!(never_ran, []);
         let to_fetch = |work| match work {
             Work::Fetch(digest) => digest,
-            compile @ Work::Compile(_) => panic!("everything is compiled already, but for {compile:?}"),
+            other => panic!("everything is compiled already, but for {other:?}"),
         };
         work.into_iter().map(to_fetch).collect()
     }
@@ -123,7 +141,8 @@ impl Fixture {
     }
 
     fn compiled(&mut self, number: u8, meter: Meter, outcome: &Result<PathBuf, ModuleError>) -> Vec<NeverRan> {
-        self.runner.compiled(FrameworkId(1), digest(number), meter, outcome).never_ran
+        let began = self.runner.compiled(FrameworkId(1), digest(number), meter, outcome);
+        self.lay_out(began).never_ran
     }
 }
 
@@ -305,21 +324,6 @@ fn a_task_stopped_while_its_module_is_compiled_is_never_launched() {
     let file = fixture.file.clone();
     assert_eq!(fixture.compiled(7, Meter::Epochs, &Ok(file)), []);
     assert_eq!(fixture.executor.take(), [""; 0]);
-}
-
-#[test]
-fn inputs_are_laid_out_for_a_task_and_gone_with_it() {
-    let mut fixture = fixture();
-    let place = fixture.dir.path().join("inputs/framework-1/task-1.1");
-    fixture.run(task(1, 1, &[2]));
-    let _ = fixture.fetched(1, 10);
-
-    let _ = fixture.fetched(2, 10);
-
-    assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
-    assert_eq!(fs::read(place.join("0/0.2")).unwrap(), [0; 10]);
-    fixture.runner.ended(id(1));
-    assert!(!place.exists());
 }
 
 fn wants_to_read(path: &str) -> Arc<TaskSpec> {

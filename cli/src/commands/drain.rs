@@ -66,6 +66,7 @@ fn concerns(what: &Announcement, agent: AgentId) -> bool {
         | Announcement::AgentUp(id)
         | Announcement::AgentDown(id) => *id == agent,
         Announcement::Task(status) => status.agent == Some(agent) && status.state.is_terminal(),
+        Announcement::LeftOut(_) => true,
         _ => false,
     }
 }

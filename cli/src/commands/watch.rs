@@ -43,6 +43,9 @@ pub(crate) fn sentence(announcement: &Announcement) -> String {
         Announcement::FrameworkDown(id) => format!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => format!("{id} is gone"),
         Announcement::Task(status) => task_sentence(status),
+        Announcement::LeftOut(tasks) => {
+            format!("{tasks} changes of tasks in queues were left out: they came faster than they were read")
+        }
     }
 }
 

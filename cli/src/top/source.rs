@@ -206,6 +206,8 @@ impl Source {
                 }
                 &[Feed::Agents, Feed::Frameworks, Feed::Roles, Feed::Task]
             }
+            // Nobody knows of which.
+            Announcement::LeftOut(_) => &[Feed::Agents, Feed::Frameworks, Feed::Roles, Feed::Tasks, Feed::Task],
         };
         feeds.iter().for_each(|feed| self.pace.changed(*feed));
     }

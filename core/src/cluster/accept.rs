@@ -17,7 +17,6 @@ use super::tally::OfferEnd;
 use super::view::Life;
 use crate::access::Verb;
 use crate::allocator::Promise;
-use crate::grants::Grants;
 use crate::group::Group;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId, VolumeId};
 use crate::offer::OfferOperation;
@@ -82,7 +81,7 @@ pub(super) fn accept(
     let (mut launched, mut at_limit) = (Vec::new(), None);
     for task in tasks {
         let checked = task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid));
-        let wants = (&task.resources, &task.grants);
+        let wants = (&task.resources, task.grants.volumes());
         let fits = checked.and_then(|()| fit(state, framework, task.id, wants, offers, has, &mut taken.left));
         match fits {
             Ok(portion) => {
@@ -135,15 +134,20 @@ pub(super) fn open(
     };
     let has = tasks_of_principal(state, framework);
     let checked = spec.check().map_err(|invalid| NotLaunched::InvalidAllocation(id, invalid));
-    let fits = checked
-        .and_then(|()| fit(state, framework, id, (&spec.resources, &Grants::default()), offers, has, &mut taken.left));
+    // Whether its tasks may write one, the volume says.
+    let volumes = spec.volumes.iter().map(|volume| (volume.id, false));
+    let fits =
+        checked.and_then(|()| fit(state, framework, id, (&spec.resources, volumes), offers, has, &mut taken.left));
     let agent = taken.agent;
     let mut at_limit = None;
     match fits {
         Ok(portion) => {
             // Nobody else holds it, so nothing is copied.
-            Arc::make_mut(&mut spec).role = taken.role.to_string();
-            state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())], false);
+            let told = Arc::make_mut(&mut spec);
+            told.role = taken.role.to_string();
+            told.volumes.iter_mut().for_each(|volume| volume.writable = !is_shared(state, volume.id));
+            let volumes = spec.volumes.iter().map(|volume| volume.id).collect();
+            state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, volumes)], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
             let launched = Launched { id, name: &spec.name, role: &spec.role, group: None };
             launch(state, now, agent, launched, portion, order, out);
@@ -281,7 +285,7 @@ pub(super) fn fit(
     state: &State,
     framework: FrameworkId,
     id: TaskId,
-    (resources, grants): (&Resources, &Grants),
+    (resources, volumes): (&Resources, impl Iterator<Item = (VolumeId, bool)> + Clone),
     offers: &[OfferId],
     has: usize,
     left: &mut Portion,
@@ -295,7 +299,7 @@ pub(super) fn fit(
     }
     check_limits(state, framework, id, 1, has)?;
     let named = || offers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-    for (volume, writable) in grants.volumes() {
+    for (volume, writable) in volumes.clone() {
         if !left.volumes.contains(&volume) {
             return Err(NotLaunched::NoVolume(id, volume, named()));
         }
@@ -304,7 +308,7 @@ pub(super) fn fit(
         }
     }
     let mut portion = left.take(resources).map_err(|shortage| NotLaunched::TooBig(id, named(), shortage))?;
-    let mounted = Portion { volumes: grants.volumes().map(|(volume, _)| volume).collect(), ..Portion::default() };
+    let mounted = Portion { volumes: volumes.map(|(volume, _)| volume).collect(), ..Portion::default() };
     portion.give(&mounted);
     // What is shared is there for the next task as well.
     left.volumes.retain(|volume| {
@@ -313,7 +317,7 @@ pub(super) fn fit(
     Ok(portion)
 }
 
-fn is_shared(state: &State, volume: VolumeId) -> bool {
+pub(super) fn is_shared(state: &State, volume: VolumeId) -> bool {
     let known = state.agents.get(&volume.agent).and_then(|agent| agent.volumes.known.get(&volume));
     known.is_some_and(|volume| volume.shared)
 }

@@ -14,7 +14,7 @@ use crate::id::{
 };
 use crate::offer::{Offer, OfferOperation};
 use crate::quantity::Bytes;
-use crate::queue::{AllocationSpec, QueueUpdate, QueuedTasks};
+use crate::queue::{AllocationSpec, QueueNews, QueueUpdate, QueuedTasks};
 use crate::quota::RoleRecord;
 use crate::reservation::Reserved;
 use crate::task::{Reason, TaskSpec, TaskStatus};
@@ -36,8 +36,8 @@ pub enum Effect {
     Close(SessionId),
     /// Tell whoever watches.
     Announce(Announcement),
-    /// Tell the same people of tasks in an allocation that have ended.
-    AnnounceEnds(Arc<QueueUpdate>),
+    /// Tell the same people of tasks in the queue of an allocation: many at once.
+    AnnounceQueued(QueueNews),
     /// Answers the command that had this effect: the agent that joins has this id.
     Enrolled(Member<AgentId>),
     /// Answers the command that had this effect: the maintenance window has this id.
@@ -275,4 +275,7 @@ pub enum Announcement {
     FrameworkRemoved(FrameworkId),
     /// A task is in a new state.
     Task(TaskStatus),
+    /// So often a task in the queue of an allocation was in a new state, and that was not told: it came faster than it was read. Lists
+    /// show where they stand.
+    LeftOut(u64),
 }

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::accept::{check_limits, tasks_of_principal};
+use super::accept::{check_limits, is_shared, tasks_of_principal};
 use super::agents::heard_from;
 use super::effect::{AgentOrder, Effect, FrameworkEvent};
 use super::history::EndedQueued;
@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::state::State;
 use crate::access::{Tenant, Verb};
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
-use crate::queue::{QueueEnd, QueueUpdate, QueuedTasks, Shape};
+use crate::queue::{QueueEnd, QueueNews, QueueUpdate, QueuedTasks, Shape};
 use crate::task::{Reason, Source, TaskState};
 use crate::time::Now;
 
@@ -55,7 +55,9 @@ pub(super) fn enqueue(
                 };
                 has += tasks.count as usize;
                 state.tally.launches(u64::from(tasks.count));
-                state.insert_queued(allocation, tasks.spec.id.number, u64::from(tasks.count), queued);
+                let run = (tasks.spec.id.number, u64::from(tasks.count));
+                state.insert_queued(allocation, run.0, run.1, queued);
+                state.announce_run(allocation, run, Stands::Waiting, None, "", out);
                 taken.push(tasks);
             }
             Err(why) => {
@@ -109,6 +111,14 @@ fn check(
     }
     let task = &state.tasks[&allocation];
     tasks.check(&task.portion.resources).map_err(|invalid| NotLaunched::InvalidQueued(first, allocation, invalid))?;
+    for (volume, writable) in tasks.spec.grants.volumes() {
+        if !task.portion.volumes.contains(&volume) {
+            return Err(NotLaunched::NoVolume(first, volume, allocation.to_string()));
+        }
+        if writable && is_shared(state, volume) {
+            return Err(NotLaunched::VolumeShared(first, volume));
+        }
+    }
     let count = u64::from(tasks.count);
     let last = TaskId { number: first.number + (count - 1), ..first };
     let known = state.tasks.range(first..=last).next().map(|(&id, task)| (id, task.status.state));
@@ -194,20 +204,12 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
     if is_news {
         let tenant = Arc::clone(&task.tenant);
         tally(state, &tenant, &update);
-        if !update.ended.is_empty() {
-            out.push(Effect::AnnounceEnds(Arc::clone(&update)));
-        }
     }
+    let late = if has_framework { begin(state, &update) } else { update.started.clone() };
+    announce(&update, is_news, &late, out);
     if !has_framework {
         acknowledge_ourselves(session, &update, out);
         return state.left_ended(id, update);
-    }
-    for &number in &update.started {
-        let id = TaskId { number, ..id };
-        if let Some(queued) = state.queued.get(id).filter(|queued| queued.stands == Stands::Waiting) {
-            let running = Queued { stands: Stands::Running, ..queued.clone() };
-            state.queued.set(id, running);
-        }
     }
     let ended = if number == UpdateId::UNACKNOWLEDGED { Vec::new() } else { update.ended_runs() };
     for (first, count) in ended {
@@ -223,6 +225,40 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
         ended_unknown(state, id, next, last + 1, number);
     }
     state.tell_queue(update, out);
+}
+
+/// Notes which tasks have begun. Gives back those of which that is no news: few or none.
+fn begin(state: &mut State, update: &QueueUpdate) -> Vec<u64> {
+    let mut late = Vec::new();
+    for &number in &update.started {
+        let id = TaskId { number, ..update.allocation };
+        match state.queued.get(id).filter(|queued| queued.stands == Stands::Waiting) {
+            Some(queued) => {
+                let running = Queued { stands: Stands::Running, ..queued.clone() };
+                state.moves_queued(id, running);
+            }
+            None => late.push(number),
+        }
+    }
+    late
+}
+
+/// Tells whoever watches what is news of it: mostly all, and then it is told as it is. `late`: those of which it is none that they
+/// have begun.
+fn announce(update: &Arc<QueueUpdate>, is_news: bool, late: &[u64], out: &mut Vec<Effect>) {
+    let (has_begun, has_ended) = (late.len() < update.started.len(), is_news && !update.ended.is_empty());
+    if !has_begun && !has_ended {
+        return;
+    }
+    let told = match late.is_empty() && (is_news || update.ended.is_empty()) {
+        true => Arc::clone(update),
+        false => {
+            let started = update.started.iter().copied().filter(|number| !late.contains(number)).collect();
+            let ended = if has_ended { update.ended.clone() } else { Vec::new() };
+            Arc::new(QueueUpdate { started, ended, ..**update })
+        }
+    };
+    out.push(Effect::AnnounceQueued(QueueNews::Told(told)));
 }
 
 fn tally(state: &mut State, tenant: &Tenant, update: &QueueUpdate) {
@@ -292,9 +328,14 @@ pub(super) fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) -> bool
     let Some(queued) = state.queued.get(id).filter(|queued| !matches!(queued.stands, Stands::Ended(..))) else {
         return false;
     };
+    let is_news = queued.stands != Stands::Killing;
     let queued = Queued { stands: Stands::Killing, ..queued.clone() };
-    let agent = state.tasks.get(&queued.of(id)).map(|allocation| allocation.agent);
-    state.queued.set(id, queued);
+    let allocation = queued.of(id);
+    let agent = state.tasks.get(&allocation).map(|allocation| allocation.agent);
+    state.moves_queued(id, queued);
+    if is_news {
+        state.announce_run(allocation, (id.number, 1), Stands::Killing, None, "", out);
+    }
     if let Some(session) = agent.and_then(|agent| state.agent_session(agent)) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
     }

@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 use super::queued::Queued;
 use super::state::Task;
 use crate::access::Tenant;
-use crate::id::TaskId;
+use crate::id::{FrameworkId, TaskId};
 use crate::queue::{QueueEnd, QueueUpdate, Shape};
 use crate::runs::Run;
+use crate::task::{TaskState, TaskStatus};
 
 /// Tasks whose end is told and acknowledged, so that questions about them have answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,9 @@ pub(super) struct History {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Entry {
     Task(TaskId),
-    /// They end too fast to be looked at one by one. Each end in the update has a place.
-    Queue(EndedQueued),
+    /// They end too fast to be looked at one by one. Each end in the update has a place. With the first and the last of them, so that
+    /// one is found without a look at those behind.
+    Queue(TaskId, TaskId, EndedQueued),
 }
 
 /// Tasks of a queue whose ends were told and acknowledged together.
@@ -54,7 +56,26 @@ impl Ended<'_> {
             Self::Queued { tenant, .. } => tenant,
         }
     }
+
+    /// How it ended.
+    pub(super) fn state(&self) -> TaskState {
+        match self {
+            Self::Task(task) => task.status.state,
+            Self::Queued { end, .. } => end.ending.state,
+        }
+    }
+
+    /// The last word on one that was in a queue.
+    pub(super) fn queued_status(&self, id: TaskId) -> Option<TaskStatus> {
+        match self {
+            Self::Task(_) => None,
+            Self::Queued { update, end, .. } => Some(update.status_of(id, end)),
+        }
+    }
 }
+
+/// Where those are found that a framework had in queues: made for who asks after many.
+pub(super) struct EndedOf(Vec<(TaskId, TaskId, u64)>);
 
 impl EndedQueued {
     /// Behind so many of its ends, each with the number of ends before it.
@@ -124,7 +145,7 @@ impl History {
         self.order.range(start..).flat_map(move |(&at, entry)| {
             let (task, queue) = match entry {
                 Entry::Task(id) => (Some((at, *id, Ended::Task(&self.tasks[id].1))).filter(|_| at >= place), None),
-                Entry::Queue(ended) => (None, Some(ended.behind(place.saturating_sub(at)))),
+                Entry::Queue(.., ended) => (None, Some(ended.behind(place.saturating_sub(at)))),
             };
             let placed = move |(nth, id, ended)| (at.saturating_add(nth), id, ended);
             task.into_iter().chain(queue.into_iter().flatten().map(placed))
@@ -135,30 +156,53 @@ impl History {
     pub(super) fn queued(&self, id: TaskId) -> Option<Ended<'_>> {
         let named = |ended: &EndedQueued| ended.runs.iter().any(|run| run.first <= id && id <= run.last());
         self.order.iter().rev().find_map(|(&at, entry)| match entry {
-            Entry::Queue(ended) if named(ended) => {
+            Entry::Queue(first, last, ended) if *first <= id && id <= *last && named(ended) => {
                 ended.behind(self.oldest.saturating_sub(at)).find(|&(_, other, _)| other == id).map(|(.., known)| known)
             }
             _ => None,
         })
     }
 
+    /// Where those of a framework are. Takes time in proportion to all that is remembered.
+    pub(super) fn queued_of(&self, framework: FrameworkId) -> EndedOf {
+        let mut runs: Vec<_> = self
+            .order
+            .iter()
+            .filter_map(|(&at, entry)| match entry {
+                Entry::Queue(first, _, ended) if first.framework == framework => Some((at, ended)),
+                _ => None,
+            })
+            .flat_map(|(at, ended)| ended.runs.iter().map(move |run| (run.first, run.last(), at)))
+            .collect();
+        runs.sort_unstable();
+        EndedOf(runs)
+    }
+
+    /// One of those.
+    pub(super) fn queued_among(&self, of: &EndedOf, id: TaskId) -> Option<TaskStatus> {
+        let at = of.0.partition_point(|(first, ..)| *first <= id).checked_sub(1)?;
+        let (_, last, place) = of.0[at];
+        let Entry::Queue(.., ended) = self.order.get(&place).filter(|_| id <= last)? else { return None };
+        let passed = self.oldest.saturating_sub(place);
+        ended.behind(passed).any(|(_, other, _)| other == id).then(|| ended.update.end_of(id)).flatten()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         let ends = self.order.iter().map(|(&at, entry)| match entry {
             Entry::Task(_) => 1,
-            Entry::Queue(ended) => ended.ends() - self.oldest.saturating_sub(at),
+            Entry::Queue(.., ended) => ended.ends() - self.oldest.saturating_sub(at),
         });
         usize::try_from(ends.sum::<u64>()).unwrap_or(usize::MAX)
     }
 
     /// Adds some that were in a queue, and drops the oldest when there are more than `max`.
     pub(super) fn push_queued(&mut self, ended: EndedQueued, max: usize) {
-        if ended.runs.is_empty() {
-            return;
-        }
+        let (Some(first), Some(last)) = (ended.runs.first(), ended.runs.last()) else { return };
+        let (first, last) = (first.first, last.last());
         let (ended, place) = (ended.exact(), self.next);
         self.next = self.next.saturating_add(ended.ends());
-        self.order.insert(place, Entry::Queue(ended));
+        self.order.insert(place, Entry::Queue(first, last, ended));
         self.forget_oldest(max);
     }
 
@@ -178,7 +222,7 @@ impl History {
         while let Some(oldest) = self.order.first_entry() {
             let end = oldest.key().saturating_add(match oldest.get() {
                 Entry::Task(_) => 1,
-                Entry::Queue(ended) => ended.ends(),
+                Entry::Queue(.., ended) => ended.ends(),
             });
             if end > self.oldest {
                 return;

@@ -130,11 +130,15 @@ fn take_in_run(state: &mut State, session: SessionId, allocation: TaskId, held: 
             Stands::Waiting | Stands::Running => stands,
             kept @ (Stands::Killing | Stands::Ended(..)) => kept,
         };
+        let moves = stands != run.value.stands;
         if stands == Stands::Killing {
             let order = |task| Effect::ToAgent(session, AgentOrder::Kill(task));
             out.extend((Run { first: run.first, count: run.count, value: () }).tasks().map(order));
         }
         state.insert_queued(allocation, run.first.number, run.count, Queued { stands, ..run.value });
+        if moves {
+            state.announce_run(allocation, (run.first.number, run.count), stands, None, "", out);
+        }
     }
     adopted.extend((next <= last).then(|| (next, last - next + 1)));
     let allocated = with_queue(state.tasks.get_mut(&allocation).expect("the caller has seen it"));

@@ -1,13 +1,14 @@
 //! Ending tasks on request.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::enqueue;
 use super::reconcile::{self, WAITING_MAX};
 use super::refusal::Refusal;
-use super::state::{State, Task};
-use crate::access::{Denied, Principal, Verb};
+use super::state::State;
+use crate::access::{Denied, Principal, Tenant, Verb};
 use crate::id::{SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -55,25 +56,18 @@ pub(super) fn by_principal(
     id: TaskId,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    if let Some(known) = state.queued_state(id)
-        && let Some(tenant) = state.frameworks.get(&id.framework).map(|framework| &framework.tenant)
-        && who.may(Verb::ListTasks, tenant)
-    {
-        if !who.may(Verb::KillTask, tenant) {
-            return Err(Denied { who: who.clone(), verb: Verb::KillTask }.into());
-        }
-        return match enqueue::kill(state, id, out) {
-            true => Ok(()),
-            false => Err(Refusal::TaskEnded(id, known)),
-        };
-    }
-    let visible = |task: &&Task| who.may(Verb::ListTasks, &task.tenant);
-    let task = state.task(id).filter(visible).ok_or(Refusal::TaskUnknown(id))?;
-    if !who.may(Verb::KillTask, &task.tenant) {
+    let visible = |tenant: &Arc<Tenant>| who.may(Verb::ListTasks, tenant);
+    let tenant = state.tenant_of_task(id).filter(visible).ok_or(Refusal::TaskUnknown(id))?;
+    if !who.may(Verb::KillTask, &tenant) {
         return Err(Denied { who: who.clone(), verb: Verb::KillTask }.into());
     }
-    if task.status.state.is_terminal() {
-        return Err(Refusal::TaskEnded(id, task.status.state));
+    if enqueue::kill(state, id, out) {
+        return Ok(());
+    }
+    let known = state.task(id).map(|task| task.status.state).or_else(|| state.queued_state(id));
+    let known = known.or_else(|| Some(state.history.queued(id)?.state())).ok_or(Refusal::TaskUnknown(id))?;
+    if known.is_terminal() {
+        return Err(Refusal::TaskEnded(id, known));
     }
     kill(state, id, out);
     Ok(())

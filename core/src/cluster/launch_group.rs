@@ -204,7 +204,7 @@ fn place(state: &State, framework: FrameworkId, tasks: &[Placed], left: &mut Pro
             }
             task.check().map_err(|invalid| NotLaunched::Invalid(id, invalid))?;
             let on_agent = left.agents.get_mut(agent).ok_or(NotLaunched::NoOffer(id, *agent))?;
-            let wants = (&task.resources, &task.grants);
+            let wants = (&task.resources, task.grants.volumes());
             fit(state, framework, id, wants, &on_agent.offers, has, &mut on_agent.left)
         };
         portions.push(place_one().map_err(|why| Cause::Task(id, why))?);

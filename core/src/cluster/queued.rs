@@ -15,7 +15,7 @@ use super::view::Life;
 use super::views::above;
 use crate::access::Tenant;
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
-use crate::queue::{QueueEnd, QueueUpdate, Shape};
+use crate::queue::{QueueEnd, QueueNews, QueueRun, QueueUpdate, Shape};
 use crate::runs::{Run, Runs};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
@@ -74,14 +74,7 @@ impl State {
     /// Where a task in a queue stands; `None` when it is in none.
     pub(super) fn queued_state(&self, id: TaskId) -> Option<TaskState> {
         let queued = self.queued.get(id)?;
-        let allocation = self.tasks.get(&queued.of(id)).map(|task| task.status.state);
-        Some(match queued.stands {
-            Stands::Ended(_, ended) => ended,
-            _ if allocation == Some(TaskState::Unreachable) => TaskState::Unreachable,
-            Stands::Waiting => TaskState::Staging,
-            Stands::Running => TaskState::Running,
-            Stands::Killing => TaskState::Killing,
-        })
+        Some(self.standing(queued.of(id), queued.stands))
     }
 
     /// What is said of a task in a queue that has not ended.
@@ -135,35 +128,105 @@ impl State {
         known.unwrap_or_else(|| self.tenant_in(allocation.framework, ""))
     }
 
+    /// Whose a task is, in a queue or by itself, unless it ended long ago.
+    pub(super) fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
+        let known = self.task(id).map(|task| Arc::clone(&task.tenant));
+        let queued = || self.queued.get(id).map(|queued| self.tenant_of_queue(queued.of(id)));
+        known.or_else(queued).or_else(|| self.history.queued(id).map(|ended| Arc::clone(ended.tenant())))
+    }
+
     /// Adds tasks to the queue of an allocation. None of them is known.
     pub(super) fn insert_queued(&mut self, allocation: TaskId, first: u64, count: u64, queued: Queued) {
-        let is_live = !matches!(queued.stands, Stands::Ended(..));
+        let stands = queued.stands;
         self.queued.insert(TaskId { number: first, ..allocation }, count, queued);
-        self.count_queued(allocation, count, is_live, true);
+        self.count_queued(allocation, count, stands, true);
     }
 
     /// Takes tasks out of whatever queues they are in.
     pub(super) fn take_queued(&mut self, first: TaskId, count: u64) -> Vec<Run<Queued>> {
         let taken = self.queued.take(first, count);
         for Run { first, count, value } in &taken {
-            let is_live = !matches!(value.stands, Stands::Ended(..));
-            self.count_queued(value.of(*first), *count, is_live, false);
+            self.count_queued(value.of(*first), *count, value.stands, false);
         }
         taken
     }
 
-    fn count_queued(&mut self, allocation: TaskId, count: u64, is_live: bool, is_more: bool) {
+    /// A task in a queue that has not ended stands elsewhere.
+    pub(super) fn moves_queued(&mut self, id: TaskId, queued: Queued) {
+        if let Some(before) = self.queued.get(id).map(|known| known.stands) {
+            let of_allocation = self.state_of_allocation(queued.of(id));
+            self.tally.goes(standing_in(of_allocation, before), 1);
+            self.tally.comes(standing_in(of_allocation, queued.stands), 1);
+            self.queued.set(id, queued);
+        }
+    }
+
+    /// The agent of an allocation can be reached no more, or again: what is in its queue stands elsewhere by that. `before` is where
+    /// the allocation stood.
+    pub(super) fn recount_queue(&mut self, allocation: TaskId, before: TaskState) {
+        for run in self.queue_of(allocation) {
+            self.tally.goes(standing_in(before, run.value.stands), run.count);
+            self.tally.comes(self.standing(allocation, run.value.stands), run.count);
+        }
+    }
+
+    /// Tells whoever watches where the tasks in a queue stand that have not ended.
+    pub(super) fn announce_queue(&self, allocation: TaskId, reason: Reason, why: &str, out: &mut Vec<Effect>) {
+        for run in self.queue_of(allocation) {
+            if !matches!(run.value.stands, Stands::Ended(..)) {
+                self.announce_run(allocation, (run.first.number, run.count), run.value.stands, Some(reason), why, out);
+            }
+        }
+    }
+
+    /// Tells whoever watches that neighbours in a queue stand there now, along with those before them if they are of one kind.
+    pub(super) fn announce_run(
+        &self,
+        allocation: TaskId,
+        (first, count): (u64, u64),
+        stands: Stands,
+        reason: Option<Reason>,
+        why: &str,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(task) = self.tasks.get(&allocation) else { return };
+        let (agent, state) = (task.agent, standing_in(task.status.state, stands));
+        let run = QueueRun { allocation, agent, first, count, state, reason, message: why.into() };
+        if let Some(Effect::AnnounceQueued(QueueNews::Run(before))) = out.last_mut()
+            && before.joins(&run)
+        {
+            return;
+        }
+        out.push(Effect::AnnounceQueued(QueueNews::Run(run)));
+    }
+
+    /// Where tasks in the queue of this allocation stand.
+    fn standing(&self, allocation: TaskId, stands: Stands) -> TaskState {
+        standing_in(self.state_of_allocation(allocation), stands)
+    }
+
+    fn state_of_allocation(&self, allocation: TaskId) -> TaskState {
+        self.tasks.get(&allocation).map_or(TaskState::Running, |task| task.status.state)
+    }
+
+    fn count_queued(&mut self, allocation: TaskId, count: u64, stands: Stands, is_more: bool) {
+        let is_live = !matches!(stands, Stands::Ended(..));
+        let task = self.tasks.get_mut(&allocation);
+        let state = standing_in(task.as_ref().map_or(TaskState::Running, |task| task.status.state), stands);
+        match is_more {
+            true => self.tally.comes(state, count),
+            false => self.tally.goes(state, count),
+        }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let change = |counted: &mut usize| match is_more {
             true => *counted += count,
             false => *counted -= count,
         };
+        if let Some(allocation) = task.and_then(|task| task.allocation.as_mut()).filter(|_| is_live) {
+            change(&mut allocation.queued);
+        }
         if let Some(framework) = self.frameworks.get_mut(&allocation.framework) {
             change(if is_live { &mut framework.queued } else { &mut framework.ended_queued });
-        }
-        let known = self.tasks.get_mut(&allocation).and_then(|task| task.allocation.as_mut());
-        if let Some(allocation) = known.filter(|_| is_live) {
-            change(&mut allocation.queued);
         }
     }
 
@@ -178,6 +241,7 @@ impl State {
         let mut runs = self.queued.take(TaskId { framework, number: 0 }, u64::MAX);
         runs.extend(self.queued.take(TaskId { framework, number: u64::MAX }, 1));
         for Run { first, count, value } in runs {
+            self.tally.goes(self.standing(value.of(first), value.stands), count);
             let known = self.tasks.get_mut(&value.of(first)).and_then(|task| task.allocation.as_mut());
             if let Some(allocation) = known {
                 allocation.left.insert(first, count, value);
@@ -219,7 +283,7 @@ impl State {
             return;
         }
         let update = Arc::new(QueueUpdate::by_master(allocation, agent, ended));
-        out.push(Effect::AnnounceEnds(Arc::clone(&update)));
+        out.push(Effect::AnnounceQueued(QueueNews::Told(Arc::clone(&update))));
         self.left_ended(allocation, update);
     }
 
@@ -270,7 +334,8 @@ impl State {
             let agent = self.tasks.get(&allocation).map(|allocation| allocation.agent);
             let tenant = self.tenant_of_queue(allocation);
             let told = vec![QueueEnd::never_ran(first.number, count, Source::Master, ended, reason, why)];
-            out.push(Effect::AnnounceEnds(Arc::new(QueueUpdate::by_master(allocation, agent, told))));
+            let told = Arc::new(QueueUpdate::by_master(allocation, agent, told));
+            out.push(Effect::AnnounceQueued(QueueNews::Told(told)));
             for id in (Run { first, count, value: () }).tasks() {
                 let status = TaskStatus {
                     reason: Some(reason),
@@ -345,6 +410,17 @@ impl State {
             (None, _) => in_queues.next(),
             _ => tasks.next(),
         })
+    }
+}
+
+/// Where tasks stand in the queue of an allocation that stands there itself.
+fn standing_in(allocation: TaskState, stands: Stands) -> TaskState {
+    match stands {
+        Stands::Ended(_, ended) => ended,
+        _ if allocation == TaskState::Unreachable => TaskState::Unreachable,
+        Stands::Waiting => TaskState::Staging,
+        Stands::Running => TaskState::Running,
+        Stands::Killing => TaskState::Killing,
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::command::Question;
 use super::effect::Effect;
+use super::history::EndedOf;
 use super::refusal::Refusal;
 use super::state::{Presence, State};
 use crate::access::Verb;
@@ -43,20 +44,41 @@ pub(super) fn reconcile(
             tell_known(state, task, out);
         }
     }
+    // Of many it is looked up at once which of them ended in queues: one alone is found by looking.
+    let ended = (questions.len() > 1).then(|| state.history.queued_of(framework));
     for &Question { task, agent } in questions {
         match task.framework == framework {
-            true => answer(state, task, agent, out),
+            true => answer_one(state, ended.as_ref(), task, agent, out),
             false => not_its_task(session, framework, task, out),
         }
     }
     Ok(())
 }
 
+/// The last word on a task that was in a queue.
+fn ended_in_queue(state: &State, among: Option<&EndedOf>, id: TaskId) -> Option<TaskStatus> {
+    match among {
+        Some(among) => state.history.queued_among(among, id),
+        None => state.history.queued(id)?.queued_status(id),
+    }
+}
+
 /// Tells the framework where a task stands; when that cannot be known yet, as soon as it is.
 pub(super) fn answer(state: &mut State, id: TaskId, agent: Option<AgentId>, out: &mut Vec<Effect>) {
+    answer_one(state, None, id, agent, out);
+}
+
+fn answer_one(state: &mut State, among: Option<&EndedOf>, id: TaskId, agent: Option<AgentId>, out: &mut Vec<Effect>) {
     if state.task(id).is_some() || state.queued.get(id).is_some() {
         return tell_known(state, id, out);
     }
+    match ended_in_queue(state, among, id) {
+        Some(status) => tell(state, status, out),
+        None => answer_unknown(state, id, agent, out),
+    }
+}
+
+fn answer_unknown(state: &mut State, id: TaskId, agent: Option<AgentId>, out: &mut Vec<Effect>) {
     let known_so_far = match agent {
         Some(agent) => on_agent(state, agent),
         None if state.is_recovering() => Unknown::Wait,
@@ -115,11 +137,15 @@ pub(super) fn answer_questions(state: &mut State, id: AgentId, out: &mut Vec<Eff
 }
 
 pub(super) fn answer_all(state: &mut State, tasks: BTreeSet<TaskId>, agent: Option<AgentId>, out: &mut Vec<Effect>) {
+    // In order: those of one framework are looked up together.
+    let mut among: Option<(FrameworkId, EndedOf)> = None;
     for task in tasks {
-        if let Some(framework) = state.frameworks.get_mut(&task.framework) {
-            framework.questions -= 1;
-            answer(state, task, agent, out);
+        let Some(framework) = state.frameworks.get_mut(&task.framework) else { continue };
+        framework.questions -= 1;
+        if among.as_ref().is_none_or(|(of, _)| *of != task.framework) {
+            among = Some((task.framework, state.history.queued_of(task.framework)));
         }
+        answer_one(state, among.as_ref().map(|(_, ended)| ended), task, agent, out);
     }
 }
 

@@ -31,7 +31,7 @@ impl State {
             framework.tasks.insert(id);
             framework.ended += usize::from(task.status.state.is_terminal());
         }
-        self.tally.comes(task.status.state);
+        self.tally.comes(task.status.state, 1);
         if let Some(group) = task.group() {
             self.groups.joins(id, group);
         }
@@ -72,10 +72,16 @@ impl State {
     pub(super) fn note(&mut self, id: TaskId, status: TaskStatus) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         let ends = status.state.is_terminal() && !task.status.state.is_terminal();
-        self.tally.moves(task.tenant.role(), task.status.state, &status);
+        let before = task.status.state;
+        self.tally.moves(task.tenant.role(), before, &status);
+        let reached = (before == TaskState::Unreachable) != (status.state == TaskState::Unreachable);
+        let has_queue = task.allocation.is_some();
         task.status = status.into();
         if let Some(group) = task.group() {
             self.groups.note(id, group);
+        }
+        if reached && has_queue {
+            self.recount_queue(id, before);
         }
         if ends {
             if let Some(framework) = self.frameworks.get_mut(&id.framework) {
@@ -100,7 +106,7 @@ impl State {
     ) {
         let task = &self.tasks[&id];
         let Some(next) = task.status.state.next(event) else { return };
-        let agent = task.agent;
+        let (agent, before) = (task.agent, task.status.state);
         if next.is_terminal() {
             self.end_queue(now, id, (next, reason, why), out);
         }
@@ -117,6 +123,9 @@ impl State {
             self.release(id);
         }
         out.push(Effect::Announce(Announcement::Task(status.clone())));
+        if (before == TaskState::Unreachable) != (next == TaskState::Unreachable) {
+            self.announce_queue(id, reason, why, out);
+        }
         self.tell(status, out);
         updates::keep(self, now, id);
         if next.is_terminal() {
@@ -152,7 +161,7 @@ impl State {
         self.detach(id);
         updates::let_go(self, id);
         let task = self.tasks.remove(&id).expect("the caller has seen the task");
-        self.tally.goes(task.status.state);
+        self.tally.goes(task.status.state, 1);
         if let Some(group) = task.group() {
             self.groups.leaves(id, group);
         }

@@ -14,10 +14,11 @@ use super::refusal::Refusal;
 use super::sessions::Peer;
 use super::state::{Agent, Presence, Registering, State};
 use super::timers::Timer;
+use super::views::in_queues;
 use super::{agents, enrol, volumes};
 use crate::access::{Kind, Verb};
 use crate::agent::AgentInfo;
-use crate::id::{AgentId, AgentKey, SessionId, TaskId};
+use crate::id::{AgentId, AgentKey, SessionId};
 use crate::planted::{self, Bug};
 use crate::quantity::MilliCpu;
 use crate::queue::HeldQueue;
@@ -103,7 +104,8 @@ pub(super) fn holds_queues(
         return Err(Refusal::RegisteredAlready(session));
     }
     let named = queues.iter().flat_map(|queue| &queue.runs).fold(0_u64, |sum, run| sum.saturating_add(run.count));
-    check_held(state, id, usize::try_from(named).unwrap_or(usize::MAX).saturating_add(in_queues(state, id)))?;
+    let queued = in_queues(state, state.agents.get(&id).into_iter().flat_map(|agent| &agent.tasks));
+    check_held(state, id, usize::try_from(named).unwrap_or(usize::MAX).saturating_add(queued))?;
     agents::heard_from(state, now, session, Verb::Report)?;
     for queue in queues {
         inventory::take_in_queue(state, session, id, queue, out);
@@ -112,13 +114,6 @@ pub(super) fn holds_queues(
         inventory::complete(state, now, session, id, out);
     }
     Ok(())
-}
-
-/// How many tasks are known to be in the queues of an agent's allocations.
-fn in_queues(state: &State, id: AgentId) -> usize {
-    let allocation = |task: &TaskId| state.tasks.get(task)?.allocation.as_ref();
-    let its = state.agents.get(&id).into_iter().flat_map(|agent| &agent.tasks);
-    its.filter_map(allocation).fold(0, |sum: usize, allocation| sum.saturating_add(allocation.queued))
 }
 
 /// Whether an agent may hold so many tasks more. What it is known to hold and names again counts twice.

@@ -93,7 +93,7 @@ impl Tally {
         self.not_launched.iter().map(|(&reason, &count)| (reason, count))
     }
 
-    /// Tasks that stand there now: that run, or whose end is not acknowledged. Without those in the queues of allocations.
+    /// Tasks that stand there now: that run, or whose end is not acknowledged. Those in the queues of allocations are among them.
     pub fn tasks(&self, state: TaskState) -> usize {
         self.known[state as usize]
     }
@@ -137,15 +137,16 @@ impl Tally {
         self.start.record(after);
     }
 
-    /// A task is known from now on.
-    pub(super) fn comes(&mut self, state: TaskState) {
-        self.known[state as usize] += 1;
+    /// So many tasks are known from now on.
+    pub(super) fn comes(&mut self, state: TaskState, tasks: u64) {
+        let known = &mut self.known[state as usize];
+        *known = known.saturating_add(usize::try_from(tasks).unwrap_or(usize::MAX));
     }
 
     /// A task of this role is in another state.
     pub(super) fn moves(&mut self, role: &str, from: TaskState, to: &TaskStatus) {
-        self.goes(from);
-        self.comes(to.state);
+        self.goes(from, 1);
+        self.comes(to.state, 1);
         if to.state.is_terminal() && !from.is_terminal() {
             self.ends(role, (to.state, to.reason), to.usage.as_ref(), 1);
         }
@@ -167,9 +168,9 @@ impl Tally {
         }
     }
 
-    /// A task is the history's from now on.
-    pub(super) fn goes(&mut self, state: TaskState) {
+    /// So many tasks are the history's from now on.
+    pub(super) fn goes(&mut self, state: TaskState, tasks: u64) {
         let known = &mut self.known[state as usize];
-        *known = known.saturating_sub(1);
+        *known = known.saturating_sub(usize::try_from(tasks).unwrap_or(usize::MAX));
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::Cluster;
 use super::history::Ended;
-use super::queued::{Live, Queued};
+use super::queued::{Live, Queued, Stands};
 use super::state::{State, Task};
 use super::told::Told;
 use super::view::{Life, TaskView};
@@ -55,7 +55,10 @@ impl Cluster {
                 Live::Task(task) => {
                     (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
                 }
-                Live::Queued(queued) => who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id))),
+                Live::Queued(queued) => {
+                    (ended || !matches!(queued.stands, Stands::Ended(..)))
+                        && who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id)))
+                }
             };
             page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
             last = Some(id);
@@ -146,10 +149,7 @@ impl Cluster {
 
     /// Whose a task is, unless it ended long ago.
     pub fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
-        let state = &self.state;
-        let known = state.task(id).map(|task| Arc::clone(&task.tenant));
-        let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
-        known.or_else(queued).or_else(|| state.history.queued(id).map(|ended| Arc::clone(ended.tenant())))
+        self.state.tenant_of_task(id)
     }
 }
 

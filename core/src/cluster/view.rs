@@ -47,7 +47,7 @@ pub struct AgentView {
     pub volumes: usize,
     /// Their room. It is neither used nor offered.
     pub kept: Bytes,
-    /// Tasks on it that have not ended.
+    /// Tasks on it that have not ended, those in the queues of allocations among them.
     pub tasks: usize,
 }
 
@@ -157,7 +157,7 @@ pub struct FrameworkView {
     pub used: Resources,
     /// Promised to it in open offers.
     pub offered: Resources,
-    /// Its tasks that have not ended.
+    /// Its tasks that have not ended, those in the queues of allocations among them.
     pub tasks: usize,
 }
 

@@ -311,7 +311,7 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         offered: offered.resources,
         volumes: agent.volumes.known.len(),
         kept: room.resources.disk,
-        tasks: running(state, &agent.tasks),
+        tasks: running(state, &agent.tasks) + in_queues(state, &agent.tasks),
     }
 }
 
@@ -386,7 +386,7 @@ fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> Fram
         suppressed: state.allocator.is_suppressed(id),
         used,
         offered,
-        tasks: running(state, &framework.tasks),
+        tasks: running(state, &framework.tasks) + framework.queued,
     }
 }
 
@@ -431,4 +431,10 @@ fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Portion {
 
 fn running<'a>(state: &State, tasks: impl IntoIterator<Item = &'a TaskId>) -> usize {
     tasks.into_iter().filter(|id| !state.tasks[id].status.state.is_terminal()).count()
+}
+
+/// How many tasks that have not ended are in the queues of those of these that are allocations.
+pub(super) fn in_queues<'a>(state: &State, tasks: impl IntoIterator<Item = &'a TaskId>) -> usize {
+    let queued = |id| Some(state.tasks.get(id)?.allocation.as_ref()?.queued);
+    tasks.into_iter().filter_map(queued).fold(0, usize::saturating_add)
 }

@@ -210,9 +210,9 @@ impl Node {
         ids.into_iter().map(|id| self.held_queue(id)).collect()
     }
 
-    /// Whether a task is in a queue and has not ended.
-    pub fn is_queued(&self, id: TaskId) -> bool {
-        self.queued.get(id).is_some_and(|queued| !queued.stands.is_terminal())
+    /// In the queue of which allocation a task is that has not ended.
+    pub fn allocation_of(&self, id: TaskId) -> Option<TaskId> {
+        self.queued.get(id).filter(|queued| !queued.stands.is_terminal()).map(|queued| queued.of(id))
     }
 
     /// How many tasks have not ended. An allocation has once nothing in it runs and it is to end.

@@ -28,7 +28,7 @@ impl Node {
             name: spec.name.clone(),
             role: spec.role.clone(),
             resources: spec.resources.clone(),
-            volumes: Vec::new(),
+            volumes: spec.volumes.iter().map(|volume| volume.id).collect(),
             group: None,
             trace: None,
         };

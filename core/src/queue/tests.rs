@@ -16,6 +16,7 @@ fn size(cpus: u64, mib: u64) -> Resources {
 
 fn allocation() -> AllocationSpec {
     AllocationSpec {
+        volumes: Vec::new(),
         id: TaskId { framework: FrameworkId(1), number: 1 },
         name: "queue".to_string(),
         role: String::new(),
@@ -54,6 +55,12 @@ fn an_allocation_holds_something_and_closes_some_day() {
     assert_eq!(at_once.check().unwrap_err().to_string(), "an idle timeout of 0ns is not between 1 ms and 3600s");
     let never = AllocationSpec { idle_timeout: Duration::MAX, ..allocation() };
     assert!(never.check().is_err());
+    let volume = QueueVolume::from(VolumeId { agent: AgentId(3), number: 7 });
+    let twice = AllocationSpec { volumes: vec![volume; 2], ..allocation() };
+    assert_eq!(
+        twice.check().unwrap_err().to_string(),
+        "2 volumes, or one of them twice: an allocation has up to 64, each once"
+    );
 }
 
 #[test]

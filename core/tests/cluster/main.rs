@@ -18,6 +18,7 @@ mod properties;
 mod queues;
 mod queues_ended;
 mod queues_together;
+mod queues_watched;
 mod reconcile;
 mod registration;
 mod reservations;

@@ -27,6 +27,7 @@ fn allocation(framework: Framework, resources: Resources) -> AllocationSpec {
         name: "queue".into(),
         role: "role".into(),
         resources,
+        volumes: Vec::new(),
         idle_timeout: Duration::from_secs(1),
     }
 }
@@ -356,12 +357,12 @@ fn shape() -> Arc<Shape> {
     Arc::new(Shape { name: "noop".into(), resources: small })
 }
 
-fn run(first: u64, count: u64, state: TaskState, update: u64) -> HeldRun {
+pub(crate) fn run(first: u64, count: u64, state: TaskState, update: u64) -> HeldRun {
     HeldRun { first, count, state, update: UpdateId(update), shape: shape() }
 }
 
 /// An agent comes back and names its allocation with these runs in it.
-fn come_back(
+pub(crate) fn come_back(
     world: &mut World,
     agent: AgentId,
     framework: Framework,
@@ -373,9 +374,9 @@ fn come_back(
     let tasks = vec![held(id(framework, 1), TaskState::Running, size(2, 1024))];
     let info = agent_info(size(2, 1024));
     let again = Peer { id: agent, session };
-    world.agent_says(again, AgentCommand::Register { identity, info, tasks, complete: false });
+    let mut effects = world.agent_says(again, AgentCommand::Register { identity, info, tasks, complete: false });
     let queues = vec![HeldQueue { allocation: id(framework, 1), runs }];
-    let effects = world.agent_says(again, AgentCommand::HoldsQueues { queues, complete: true });
+    effects.extend(world.agent_says(again, AgentCommand::HoldsQueues { queues, complete: true }));
     (again, effects)
 }
 

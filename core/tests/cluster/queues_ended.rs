@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::{
-    Announcement, Command, Config, Effect, FrameworkCommand, OperatorCommand, TaskGlance, TaskView,
+    Announcement, Command, Config, Effect, FrameworkCommand, OperatorCommand, Question, Refusal, TaskGlance, TaskView,
 };
 use haggle_core::{Ending, QueueEnd, QueueUpdate, Reason, Source, TaskState, Usage};
 
@@ -267,34 +267,36 @@ fn many_that_ended_together_are_one_entry_and_are_listed_one_by_one() {
     assert_eq!(ended, (51_000..61_000).collect::<Vec<_>>(), "the last 10,000");
 }
 
-/// What whoever watches hears of the ends of tasks in queues: which tasks, and how.
-fn announced(effects: &[Effect]) -> Vec<(u64, TaskState)> {
-    let updates = effects.iter().filter_map(|effect| match effect {
-        Effect::AnnounceEnds(update) => Some(QueueUpdate::clone(update)),
-        _ => None,
-    });
-    updates.flat_map(QueueUpdate::ends).map(|status| (status.task.number, status.state)).collect()
+#[test]
+fn a_list_of_those_that_have_not_ended_shows_none_whose_end_waits_to_be_acknowledged() {
+    let (mut world, agent, framework) = with_three();
+    say(&mut world, agent, news(framework, 2, vec![], &[11, 10]));
+
+    let (listed, _) = world.cluster.tasks_page(&Principal::owner(), None, false, 100);
+
+    assert_eq!(listed.iter().map(|task| task.id.number).collect::<Vec<_>>(), [1, 12]);
 }
 
 #[test]
-fn whoever_watches_hears_once_of_each_end_in_a_queue() {
+fn one_that_ended_in_a_queue_is_killed_and_asked_after_as_any_other() {
     let (mut world, agent, framework) = with_three();
-    let finished = |numbers: &[u64]| numbers.iter().map(|&number| (number, TaskState::Finished)).collect::<Vec<_>>();
+    say(&mut world, agent, news(framework, 2, vec![], &[11, 10]));
+    world.acknowledge(framework, id(framework, 1), 2);
+    let finished = [(id(framework, 10), TaskState::Finished, Some(Reason::Reconciliation))];
 
-    assert_eq!(announced(&say(&mut world, agent, news(framework, 0, vec![11], &[]))), []);
-    assert_eq!(announced(&say(&mut world, agent, news(framework, 2, vec![], &[11, 10]))), finished(&[11, 10]));
-    assert_eq!(announced(&say(&mut world, agent, news(framework, 2, vec![], &[11, 10]))), []);
-    world.framework_says(framework, FrameworkCommand::Teardown);
-    assert_eq!(announced(&say(&mut world, agent, news(framework, 3, vec![], &[12]))), finished(&[12]));
-}
-
-#[test]
-fn whoever_watches_hears_what_was_lost_with_an_agent() {
-    let (mut world, agent, framework) = with_three();
-    say(&mut world, agent, news(framework, 2, vec![], &[10]));
-    world.disconnect(agent);
-
-    let effects = world.apply(Command::Operator(Principal::owner(), None, OperatorCommand::AgentGone(agent.id)));
-
-    assert_eq!(announced(&effects), [(11, TaskState::GoneByOperator), (12, TaskState::GoneByOperator)]);
+    let kill = OperatorCommand::KillTask(id(framework, 10));
+    assert_eq!(
+        world.try_apply(Command::Operator(Principal::owner(), None, kill)),
+        Err(Refusal::TaskEnded(id(framework, 10), TaskState::Finished))
+    );
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(id(framework, 10)));
+    assert_eq!(briefs(&effects, framework), finished);
+    let ask = |number| Question { task: id(framework, number), agent: None };
+    let effects = world.framework_says(framework, FrameworkCommand::Reconcile(vec![ask(10)]));
+    assert_eq!(briefs(&effects, framework), finished);
+    let effects = world.framework_says(framework, FrameworkCommand::Reconcile(vec![ask(10), ask(99)]));
+    assert_eq!(
+        briefs(&effects, framework),
+        [finished[0], (id(framework, 99), TaskState::Unknown, Some(Reason::Reconciliation))]
+    );
 }

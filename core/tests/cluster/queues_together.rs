@@ -96,6 +96,7 @@ fn spec() -> AllocationSpec {
         name: "queue".into(),
         role: "role".into(),
         resources: size(2, 1024),
+        volumes: Vec::new(),
         idle_timeout,
     }
 }

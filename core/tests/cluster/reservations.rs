@@ -468,6 +468,7 @@ fn an_allocation_takes_of_what_is_reserved_and_counts_with_its_queue_towards_the
         name: "queue".to_owned(),
         role: "web".to_owned(),
         resources: size(1, 512),
+        volumes: Vec::new(),
         idle_timeout: Duration::from_secs(1),
     });
 

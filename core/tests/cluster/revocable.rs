@@ -243,7 +243,7 @@ fn an_allocation_on_what_is_idle_is_preempted_as_a_whole() {
     wants(&mut world, asks, 2, 1);
     let id = TaskId { framework: asks.id, number: 1 };
     let (name, role, idle_timeout) = ("queue".to_owned(), String::new(), Duration::from_secs(1));
-    let allocation = Arc::new(AllocationSpec { id, name, role, resources: idle(2), idle_timeout });
+    let allocation = Arc::new(AllocationSpec { id, name, role, resources: idle(2), volumes: Vec::new(), idle_timeout });
     let offers = vec![world.open_offer(asks)];
     world.framework_says(asks, FrameworkCommand::Open { offers, allocation, refuse: NO_REFUSAL });
 

@@ -3,6 +3,7 @@
 
 mod kept;
 mod offered;
+mod queues;
 
 use std::sync::Arc;
 
@@ -281,7 +282,7 @@ fn what_cannot_be_a_volume_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_volume_is_mounted_once_by_a_task_and_not_in_a_queue() {
+fn a_volume_is_mounted_once_by_a_task() {
     let volume = VolumeId { agent: AgentId(1), number: 1 };
     let mut world = World::new();
     let framework = world.framework("eng");
@@ -289,11 +290,6 @@ fn a_volume_is_mounted_once_by_a_task_and_not_in_a_queue() {
     let again = Folder { guest_path: "/again".to_owned(), ..twice.grants.folders[0].clone() };
     twice.grants.folders.push(again);
     assert_eq!(twice.check().unwrap_err().to_string(), "volume-1.1 is mounted twice");
-
-    let spec = Arc::new(mounts(framework, 2, volume, true));
-    let queued = haggle_core::QueuedTasks { spec, count: 1, index: None };
-    let why = queued.check(&size(1, 256)).unwrap_err().to_string();
-    assert!(why.starts_with("tasks in a queue mount no volumes, and these mount volume-1.1"), "{why}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ use crate::metrics::Timings;
 use crate::registry::{Registry, RegistryError};
 use crate::traces::Traces;
 
-/// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
+/// Happenings that a watcher may be behind, beside those of queues: about half a second of a cluster that starts 5,000 tasks a second.
 const HAPPENINGS: usize = 8_192;
 
 pub(crate) use self::audit::object_of;
@@ -442,11 +442,11 @@ impl Driver {
                         self.happenings.tell(Happening { time_ms, what: What::Said(what), tenant });
                     }
                 }
-                Effect::AnnounceEnds(update) if watched => {
-                    let tenant = self.tenants.of_task(update.allocation, &self.cluster);
-                    self.happenings.tell(Happening { time_ms, what: What::Ended(update), tenant });
+                Effect::AnnounceQueued(news) if watched => {
+                    let tenant = self.tenants.of_task(news.allocation(), &self.cluster);
+                    self.happenings.tell(Happening { time_ms, what: What::Queued(news), tenant });
                 }
-                Effect::AnnounceEnds(_) => {}
+                Effect::AnnounceQueued(_) => {}
             }
         }
         if let Some(traces) = &mut self.traces {
@@ -462,8 +462,14 @@ impl Driver {
 
 /// Whether a session hears by it that a task of its was not launched.
 fn is_refusal(effect: &Effect, session: SessionId) -> bool {
-    matches!(effect, Effect::ToFramework(to, FrameworkEvent::Update(status))
-        if *to == session && matches!(status.state, TaskState::Dropped | TaskState::Error))
+    let is_bad = |state| matches!(state, TaskState::Dropped | TaskState::Error);
+    match effect {
+        Effect::ToFramework(to, FrameworkEvent::Update(status)) => *to == session && is_bad(status.state),
+        Effect::ToFramework(to, FrameworkEvent::Queue(update)) => {
+            *to == session && update.ended.iter().any(|end| is_bad(end.ending.state))
+        }
+        _ => false,
+    }
 }
 
 /// Peers come and go rarely enough to be told to operators; tasks are not.
@@ -482,6 +488,6 @@ fn log(what: &Announcement) {
         Announcement::FrameworkUpdated(id) => info!("{id} has other properties"),
         Announcement::FrameworkDown(id) => info!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => info!("{id} is removed"),
-        Announcement::Task(_) => {}
+        Announcement::Task(_) | Announcement::LeftOut(_) => {}
     }
 }

@@ -19,7 +19,8 @@ impl Tenants {
             | Announcement::AgentDown(_)
             | Announcement::AgentRemoved(_)
             | Announcement::AgentWithdrawn(..)
-            | Announcement::AgentReactivated(_) => None,
+            | Announcement::AgentReactivated(_)
+            | Announcement::LeftOut(_) => None,
             // It may be in other roles.
             Announcement::FrameworkUp(id) | Announcement::FrameworkUpdated(id) => {
                 self.0.remove(id);

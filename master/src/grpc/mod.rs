@@ -50,7 +50,7 @@ pub(crate) use frameworks::share;
 pub(crate) use limits::LimitList;
 pub(crate) use read_log::{agent_of, stream as read_log};
 pub(crate) use tokens::{first_token, is_live};
-pub(crate) use watch::{announcements, happening_to, sees};
+pub(crate) use watch::announcements;
 pub(crate) use why::Whys;
 
 /// The services of a master that leads, behind the guard. `reach` is what tokens say of it, and what it joins agents with.

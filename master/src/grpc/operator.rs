@@ -183,8 +183,7 @@ impl v1::operator_server::Operator for Operator {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let who = caller(&request)?.principal()?.clone();
-        let (happenings, place) = self.handle.watch()?;
-        let events = watch::watch(happenings, place, who.clone());
+        let events = watch::watch(self.handle.watch(&who)?, request.get_ref().batches);
         Ok(Response::new(self.known.while_valid(who, events)))
     }
 

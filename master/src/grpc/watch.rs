@@ -1,155 +1,113 @@
-//! What happens, as a stream: to each watcher what it may see.
+//! What happens, as a stream.
 
 use std::iter;
 use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, try_unfold};
 use futures_util::{StreamExt, TryStreamExt};
-use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::Announcement;
 use haggle_proto::v1;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use haggle_proto::v1::watch_event::Event;
 use tonic::Status;
 
-use crate::happenings::{Happening, What};
+use crate::happenings::{Happening, Watcher, What};
 
-/// Everything that happens from now on and that `who` may see. The place is held until the end.
-pub(super) fn watch(
-    happenings: broadcast::Receiver<Happening>,
-    place: OwnedSemaphorePermit,
-    who: Principal,
-) -> BoxStream<'static, Result<v1::WatchEvent, Status>> {
-    let event = |(time_ms, what): (u64, Announcement)| v1::WatchEvent { time_ms, event: Some(what.into()) };
-    let heard = try_unfold((happenings, who, place), move |(mut happenings, who, place)| async move {
-        let happening = happening_to(&mut happenings, &who).await?;
-        Ok::<_, Status>(happening.map(|happening| (announcements(happening).map(event), (happenings, who, place))))
+/// Everything that a watcher hears. Whoever takes `batches` is told in one word of tasks in queues, as they were told of; others of each.
+pub(super) fn watch(watcher: Watcher, batches: bool) -> BoxStream<'static, Result<v1::WatchEvent, Status>> {
+    let heard = try_unfold(watcher, move |watcher| async move {
+        let happening = watcher.next().await?;
+        Ok::<_, Status>(happening.map(|happening| (events(&happening, batches), watcher)))
     });
-    heard.map_ok(|events| stream::iter(events).map(Ok)).try_flatten().boxed()
+    heard.map_ok(stream::iter).try_flatten().boxed()
 }
 
-/// The next that `who` may see; `None` at the end.
-///
-/// # Errors
-/// `RESOURCE_EXHAUSTED` when some were missed.
-pub(crate) async fn happening_to(
-    happenings: &mut broadcast::Receiver<Happening>,
-    who: &Principal,
-) -> Result<Option<Happening>, Status> {
-    loop {
-        match happenings.recv().await {
-            Ok(happening) if sees(who, &happening) => return Ok(Some(happening)),
-            Ok(_) => {}
-            Err(RecvError::Closed) => return Ok(None),
-            Err(RecvError::Lagged(missed)) => {
-                return Err(Status::resource_exhausted(format!("cut off: fell behind by {missed} events")));
-            }
+type Events = Box<dyn Iterator<Item = Result<v1::WatchEvent, Status>> + Send>;
+
+fn events(happening: &Arc<Happening>, batches: bool) -> Events {
+    let time_ms = happening.time_ms;
+    let event = move |event: Event| v1::WatchEvent { time_ms, event: Some(event) };
+    match &happening.what {
+        What::Said(Announcement::LeftOut(tasks)) if !batches => {
+            let why = format!("cut off: fell behind by {tasks} events of tasks in queues");
+            Box::new(iter::once(Err(Status::resource_exhausted(why))))
         }
+        What::Queued(news) if batches => Box::new(iter::once(Ok(event(news.clone().into())))),
+        _ => Box::new(announcements(happening).map(move |what| Ok(event(what.into())))),
     }
 }
 
-/// What ended together is an event for each task, made when its turn comes. Each with when it was, in milliseconds since 1970.
-pub(crate) fn announcements(
-    Happening { time_ms, what, .. }: Happening,
-) -> Box<dyn Iterator<Item = (u64, Announcement)> + Send> {
-    match what {
-        What::Said(what) => Box::new(iter::once((time_ms, what))),
-        What::Ended(update) => {
-            let ends = Arc::unwrap_or_clone(update).ends();
-            Box::new(ends.map(move |status| (time_ms, Announcement::Task(status))))
-        }
-    }
-}
-
-/// What is of no tenant, as agents are, is for those who see everything.
-pub(crate) fn sees(who: &Principal, happening: &Happening) -> bool {
-    match &happening.tenant {
-        Some(tenant) => who.may(Verb::Watch, tenant),
-        None => who.may_all(Verb::Watch),
+/// What is told of many tasks at once is an announcement for each, made when its turn comes.
+pub(crate) fn announcements(happening: &Happening) -> Box<dyn Iterator<Item = Announcement> + Send> {
+    match &happening.what {
+        What::Said(what) => Box::new(iter::once(what.clone())),
+        What::Queued(news) => Box::new(news.clone().statuses().map(Announcement::Task)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use haggle_core::access::{Kind, Roles, Tenant};
-    use haggle_core::{AgentId, FrameworkId, QueueEnd, QueueUpdate, Reason, Source, TaskId, TaskState, UpdateId};
-    use tonic::Code;
+    use haggle_core::access::Principal;
+    use haggle_core::{
+        AgentId, FrameworkId, QueueEnd, QueueNews, QueueUpdate, Reason, Source, TaskId, TaskState, UpdateId,
+    };
+    use haggle_proto::convert::announcements as read;
 
     use super::*;
+    use crate::happenings::Happenings;
     use crate::limits::{House, Places};
 
-    fn place() -> OwnedSemaphorePermit {
-        House::new(Places::default(), usize::MAX).watch().unwrap()
+    /// What is said of this to whoever watches with `batches` or without.
+    async fn said(happened: Vec<What>, batches: bool) -> Vec<Result<v1::WatchEvent, Status>> {
+        let happenings = Happenings::new(8);
+        let place = House::new(Places::default(), usize::MAX).watch().unwrap();
+        let events = watch(happenings.watch(Principal::owner(), place), batches);
+        happened.into_iter().for_each(|what| happenings.tell(Happening { time_ms: 7, what, tenant: None }));
+        drop(happenings);
+        events.collect().await
     }
 
-    fn of_agent(id: u64) -> Happening {
-        Happening { time_ms: 0, what: What::Said(Announcement::AgentUp(AgentId(id))), tenant: None }
-    }
-
-    fn of_framework(id: u64, principal: &str, role: &str) -> Happening {
-        let tenant = Tenant::new(Arc::new(principal.parse().unwrap()), [role.into()]);
-        let what = What::Said(Announcement::FrameworkUp(FrameworkId(id)));
-        Happening { time_ms: 0, what, tenant: Some(Arc::new(tenant)) }
-    }
-
-    #[tokio::test]
-    async fn a_watcher_that_falls_behind_is_cut_off() {
-        let (happenings, watched) = broadcast::channel(2);
-        for id in 0..3 {
-            happenings.send(of_agent(id)).unwrap();
-        }
-
-        let mut events = watch(watched, place(), Principal::owner());
-
-        assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
-        assert!(events.next().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn tasks_of_a_queue_that_ended_together_are_told_one_by_one() {
-        let (happenings, watched) = broadcast::channel(2);
+    fn update() -> QueueNews {
         let end = |first, count| {
             QueueEnd::never_ran(first, count, Source::Agent, TaskState::Killed, Reason::KillRequested, "")
         };
-        let update = QueueUpdate {
+        QueueNews::Told(Arc::new(QueueUpdate {
             allocation: TaskId { framework: FrameworkId(1), number: 1 },
             update: UpdateId(2),
             agent: Some(AgentId(3)),
-            started: vec![],
+            started: vec![30],
             ended: vec![end(20, 1), end(10, 2)],
-        };
-        happenings.send(Happening { time_ms: 7, what: What::Ended(Arc::new(update)), tenant: None }).unwrap();
-        drop(happenings);
-
-        let told = watch(watched, place(), Principal::owner()).map(|event| event.unwrap()).collect::<Vec<_>>().await;
-
-        let task = |event: &v1::WatchEvent| match &event.event {
-            Some(v1::watch_event::Event::Task(status)) => (event.time_ms, status.task.unwrap().number),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(told.iter().map(task).collect::<Vec<_>>(), [(7, 20), (7, 10), (7, 11)]);
+        }))
     }
 
     #[tokio::test]
-    async fn a_watcher_hears_of_its_own_alone() {
-        let of = |name: &str, kind| Principal { name: name.into(), kind, token: None };
-        let eng = Roles::parse(&["eng/*"]).unwrap();
-        let seen = |who: Principal| async {
-            let (happenings, watched) = broadcast::channel(8);
-            for happening in
-                [of_agent(1), of_framework(2, "framework:ci", "eng/a"), of_framework(3, "operator:ci", "ops")]
-            {
-                happenings.send(happening).unwrap();
-            }
-            drop(happenings);
-            watch(watched, place(), who).map(|event| event.unwrap().event.unwrap()).collect::<Vec<_>>().await
+    async fn tasks_of_a_queue_are_told_one_by_one_or_in_one_word_that_says_the_same() {
+        let (running, killed) = (TaskState::Running, TaskState::Killed);
+        let each = |events: Vec<Result<v1::WatchEvent, Status>>| {
+            let events = events.into_iter().map(Result::unwrap);
+            let told = events.flat_map(|told| read(told.event.unwrap()).unwrap());
+            let brief = |what| match what {
+                Announcement::Task(status) => (status.task.number, status.state, status.agent.unwrap().0),
+                other => panic!("{other:?}"),
+            };
+            told.map(brief).collect::<Vec<_>>()
         };
-        use v1::watch_event::Event::{AgentUp, FrameworkUp};
 
-        assert_eq!(seen(Principal::owner()).await, [AgentUp(1), FrameworkUp(2), FrameworkUp(3)]);
-        assert_eq!(seen(of("ada", Kind::Operator)).await, [AgentUp(1), FrameworkUp(2), FrameworkUp(3)]);
-        assert_eq!(seen(of("ci", Kind::Framework(Roles::every()))).await, [FrameworkUp(2)]);
-        assert_eq!(seen(of("eye", Kind::Viewer(eng))).await, [FrameworkUp(2)]);
-        assert_eq!(seen(Principal::agent(AgentId(1))).await, []);
+        let one_by_one = said(vec![What::Queued(update())], false).await;
+        let in_one_word = said(vec![What::Queued(update())], true).await;
+
+        assert_eq!((one_by_one.len(), in_one_word.len()), (4, 1));
+        let told = [(30, running, 3), (20, killed, 3), (10, killed, 3), (11, killed, 3)];
+        assert_eq!((each(one_by_one), each(in_one_word)), (told.into(), told.into()));
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_know_that_something_was_left_out_is_cut_off_instead() {
+        let left_out = || vec![What::Said(Announcement::LeftOut(5))];
+
+        let told = said(left_out(), true).await.remove(0).unwrap();
+        let cut_off = said(left_out(), false).await.remove(0).unwrap_err();
+
+        assert_eq!(told.event, Some(Event::LeftOut(5)));
+        assert_eq!(cut_off.code(), tonic::Code::ResourceExhausted);
     }
 }

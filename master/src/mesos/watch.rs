@@ -1,6 +1,7 @@
 //! `SUBSCRIBE` of operators: what there is, and then what happens.
 
 use std::collections::VecDeque;
+use std::iter;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -15,9 +16,6 @@ use haggle_mesos::wire::common::FrameworkInfo;
 use haggle_mesos::wire::master::{
     AgentAdded, AgentRemoved, Event, EventType, FrameworkNews, FrameworkRemoved, Subscribed, TaskAdded, TaskUpdated,
 };
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::Interval;
 use tonic::Status;
 use tonic::body::Body;
@@ -26,33 +24,33 @@ use tonic::codegen::http::Response;
 use super::stream::{heartbeat, of_records};
 use super::{HEARTBEAT_SECONDS, Mesos};
 use crate::access::wall_clock_ms;
-use crate::grpc::sees;
-use crate::happenings::{Happening, What};
+use crate::grpc::announcements;
+use crate::happenings::Watcher;
 
-/// Happenings that are looked up at once.
+/// Announcements that are looked up at once.
 const BATCH: usize = 256;
 
 pub(super) async fn answer(mesos: Mesos, who: Principal, format: Format) -> Result<Response<Body>, Status> {
     // First, so that nothing is lost between the two.
-    let (happenings, place) = mesos.0.handle.watch()?;
+    let watcher = mesos.0.handle.watch(&who)?;
     let get_state = {
         let _place = mesos.0.handle.house().list()?;
         Some(mesos.state(&who).await?)
     };
     let subscribed = Subscribed { get_state, heartbeat_interval_seconds: Some(HEARTBEAT_SECONDS as f64) };
     let known = mesos.0.known.clone();
-    let mut watcher = Watcher {
+    let mut teller = Teller {
         mesos,
         who: who.clone(),
         format,
-        happenings,
+        watcher,
+        rest: Box::new(iter::empty()),
         records: VecDeque::new(),
         beat: heartbeat(),
-        _place: place,
     };
-    watcher.tell(&Event { subscribed: Some(subscribed), ..of(EventType::Subscribed) });
-    watcher.tell(&of(EventType::Heartbeat));
-    let records = unfold(watcher, |mut watcher| async { watcher.next().await.map(|record| (Ok(record), watcher)) });
+    teller.tell(&Event { subscribed: Some(subscribed), ..of(EventType::Subscribed) });
+    teller.tell(&of(EventType::Heartbeat));
+    let records = unfold(teller, |mut teller| async { teller.next().await.map(|record| (Ok(record), teller)) });
     // Of whoever is not let in any more the stream ends.
     let valid = known.while_valid(who, records).take_while(|record| futures_util::future::ready(record.is_ok()));
     Ok(of_records(format, valid.filter_map(|record: Result<Bytes, Status>| futures_util::future::ready(record.ok()))))
@@ -62,17 +60,18 @@ fn of(kind: EventType) -> Event {
     Event { r#type: kind.into(), ..Event::default() }
 }
 
-struct Watcher {
+struct Teller {
     mesos: Mesos,
     who: Principal,
     format: Format,
-    happenings: Receiver<Happening>,
+    watcher: Watcher,
+    /// Of what was heard last: tasks of a queue are many at once.
+    rest: Box<dyn Iterator<Item = Announcement> + Send>,
     records: VecDeque<Bytes>,
     beat: Interval,
-    _place: OwnedSemaphorePermit,
 }
 
-impl Watcher {
+impl Teller {
     fn tell(&mut self, event: &Event) {
         self.records.push_back(record(&self.format.write(event)).into());
     }
@@ -83,38 +82,29 @@ impl Watcher {
             if let Some(record) = self.records.pop_front() {
                 return Some(record);
             }
-            let first = tokio::select! {
-                happening = self.happenings.recv() => match happening {
-                    Ok(happening) => happening,
-                    Err(RecvError::Closed | RecvError::Lagged(_)) => return None,
-                },
-                _ = self.beat.tick() => {
-                    self.tell(&of(EventType::Heartbeat));
-                    continue;
+            let mut announced: Vec<_> = self.rest.by_ref().take(BATCH).collect();
+            if announced.is_empty() {
+                tokio::select! {
+                    happening = self.watcher.next() => self.rest = announcements(&*happening.ok()??),
+                    _ = self.beat.tick() => self.tell(&of(EventType::Heartbeat)),
                 }
-            };
-            let mut happened = vec![first];
-            while happened.len() < BATCH {
-                match self.happenings.try_recv() {
-                    Ok(happening) => happened.push(happening),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Closed | TryRecvError::Lagged(_)) => return None,
-                }
+                continue;
             }
-            happened.retain(|happening| sees(&self.who, happening));
-            self.tell_all(happened).await.ok()?;
+            while announced.len() < BATCH
+                && let Some(happening) = self.watcher.next_now().ok()?
+            {
+                self.rest = announcements(&happening);
+                announced.extend(self.rest.by_ref().take(BATCH - announced.len()));
+            }
+            // Mesos has no word for it: whoever comes again is told what there is.
+            if announced.iter().any(|what| matches!(what, Announcement::LeftOut(_))) {
+                return None;
+            }
+            self.tell_all(announced).await.ok()?;
         }
     }
 
-    async fn tell_all(&mut self, happened: Vec<Happening>) -> Result<(), Status> {
-        let announced = happened.into_iter().flat_map(|happening| match happening.what {
-            What::Said(announcement) => vec![announcement],
-            What::Ended(update) => std::sync::Arc::unwrap_or_clone(update).ends().map(Announcement::Task).collect(),
-        });
-        let announced: Vec<_> = announced.collect();
-        if announced.is_empty() {
-            return Ok(());
-        }
+    async fn tell_all(&mut self, announced: Vec<Announcement>) -> Result<(), Status> {
         let who = self.who.clone();
         let look = move |cluster: &Cluster, now: Now| {
             announced.into_iter().map(|what| Found::of(cluster, now, &who, what)).collect::<Vec<_>>()
@@ -201,7 +191,7 @@ impl Found {
             Announcement::AgentUp(id) | Announcement::AgentReactivated(id) => agent(id),
             // Mesos has no word for an agent whose state changed but one.
             Announcement::AgentWithdrawn(id, _) => agent(id),
-            Announcement::AgentDown(_) => Self::Nothing,
+            Announcement::AgentDown(_) | Announcement::LeftOut(_) => Self::Nothing,
             Announcement::AgentRemoved(id) => Self::AgentGone(id),
             Announcement::FrameworkUp(id) => framework(id, true),
             Announcement::FrameworkUpdated(id) | Announcement::FrameworkDown(id) => framework(id, false),

@@ -142,13 +142,14 @@ impl Whole {
     fn tasks(&self, page: &mut Page<'_>) -> fmt::Result {
         let tally = &self.tally;
         let states = TaskState::ALL.map(|state| (state.name(), tally.tasks(state)));
-        page.gauges("haggle_tasks", "Tasks that run, or whose end is not acknowledged", None, by("state", states))?;
-        let queued = float(self.counts.queued);
-        page.gauge(
-            "haggle_tasks_queued",
-            "Tasks in the queues of allocations, or whose end there is not acknowledged",
-            queued,
+        page.gauges(
+            "haggle_tasks",
+            "Tasks that run, or whose end is not acknowledged, those in queues among them",
+            None,
+            by("state", states),
         )?;
+        let queued = float(self.counts.queued);
+        page.gauge("haggle_tasks_queued", "Of those tasks, the ones in the queues of allocations", queued)?;
         page.counter("haggle_tasks_launched", "Tasks that were sent to an agent", tally.launched())?;
         let refused = tally.not_launched().map(|(reason, count)| ([("reason", reason.name())], count as f64));
         page.counters("haggle_launches_refused", "Tasks that were to be launched and were not", None, refused)?;

@@ -141,7 +141,9 @@ fn order_weight(order: &AgentOrder) -> usize {
     match order {
         AgentOrder::Launch(spec) => spec_weight(spec),
         AgentOrder::Enqueue { tasks, .. } => tasks.iter().map(|tasks| PLAIN + spec_weight(&tasks.spec)).sum(),
-        AgentOrder::Open(spec) => spec.name.len() + resources_weight(&spec.resources),
+        AgentOrder::Open(spec) => {
+            spec.name.len() + size_of_val(spec.volumes.as_slice()) + resources_weight(&spec.resources)
+        }
         AgentOrder::End { why, .. } => why.len(),
         AgentOrder::Refused(rejection) => rejection.why().len(),
         _ => 0,

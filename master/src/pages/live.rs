@@ -9,10 +9,9 @@ use futures_util::stream::{self, BoxStream, try_unfold};
 use haggle_core::access::Principal;
 use haggle_pages::link::Query;
 use haggle_pages::text::time;
-use haggle_pages::views::event_row;
+use haggle_pages::views::{event_row, queue_rows};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 use tonic::body::Body;
@@ -22,8 +21,7 @@ use super::Pages;
 use super::answer::begun;
 use super::look::Boxed;
 use super::route::Route;
-use crate::grpc::{announcements, happening_to};
-use crate::happenings::Happening;
+use crate::happenings::{FellBehind, Happening, Watcher, What};
 
 /// Between two of a page, at least: nobody reads faster.
 const EVERY: Duration = Duration::from_millis(500);
@@ -68,8 +66,7 @@ struct Reader {
     route: Route,
     query: Query,
     who: Principal,
-    happenings: broadcast::Receiver<Happening>,
-    _place: OwnedSemaphorePermit,
+    watcher: Watcher,
     last: String,
     rest: Duration,
 }
@@ -83,19 +80,11 @@ impl Pages {
         if let Some(verb) = route.verb() {
             who.check(verb).map_err(|denied| Status::permission_denied(denied.to_string()))?;
         }
-        let (happenings, place) = self.handle.watch()?;
+        let watcher = self.handle.watch(&who)?;
         // What cannot be shown is told at once, and in words of HTTP.
         let view = self.look(&route, &query, &who).await?;
-        let reader = Reader {
-            pages: self.clone(),
-            route,
-            query,
-            who: who.clone(),
-            happenings,
-            _place: place,
-            last: view.content(),
-            rest: EVERY,
-        };
+        let reader =
+            Reader { pages: self.clone(), route, query, who: who.clone(), watcher, last: view.content(), rest: EVERY };
         let first = stream::iter([Ok(data("", &reader.last))]);
         let rest = try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|page| (page, reader))) });
         let pages = self.guard.known().while_valid(who, first.chain(rest));
@@ -107,23 +96,23 @@ impl Pages {
     /// # Errors
     /// When too many watch.
     pub(super) fn events(&self, who: Principal) -> Result<Response<Body>, Status> {
-        let (happenings, place) = self.handle.watch()?;
-        let of = who.clone();
-        let rows = try_unfold((happenings, place), move |(mut happenings, place)| {
-            let who = of.clone();
-            async move {
-                let Some(happening) = happening_to(&mut happenings, &who).await? else { return Ok(None) };
-                let row = |(time_ms, what)| {
-                    let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(time_ms);
-                    data("", &event_row(time(at), &what))
-                };
-                let rows: Vec<u8> = announcements(happening).flat_map(row).collect();
-                Ok::<_, Status>(Some((Bytes::from(rows), (happenings, place))))
-            }
+        let watcher = self.handle.watch(&who)?;
+        let rows = try_unfold(watcher, |watcher| async {
+            let Some(happening) = watcher.next().await? else { return Ok(None) };
+            Ok::<_, Status>(Some((rows(&happening), watcher)))
         });
         // Its headers come with the first of it.
         let begin = stream::iter([Ok(Bytes::from_static(b": listens\n\n"))]);
         Ok(streamed(until_trouble(self.guard.known().while_valid(who, begin.chain(rows)))))
+    }
+}
+
+/// A row for each that it is of; of many tasks in a queue as many as anybody sees.
+fn rows(happening: &Happening) -> Bytes {
+    let at = time(std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(happening.time_ms));
+    match &happening.what {
+        What::Said(what) => data("", &event_row(at, what)),
+        What::Queued(news) => queue_rows(&at, news).iter().flat_map(|row| data("", row)).collect::<Vec<_>>().into(),
     }
 }
 
@@ -140,10 +129,10 @@ impl Reader {
         loop {
             sleep(self.rest).await;
             // Whoever missed some has missed nothing that the next page would not show.
-            if let Ok(Ok(None)) = timeout(QUIET, happening_to(&mut self.happenings, &self.who)).await {
+            if let Ok(Ok::<_, FellBehind>(None)) = timeout(QUIET, self.watcher.next()).await {
                 return Ok(None);
             }
-            self.happenings = self.happenings.resubscribe();
+            self.watcher.skip();
             let began = Instant::now();
             let view: Boxed = self.pages.look(&self.route, &self.query, &self.who).await?;
             let content = view.content();

@@ -98,7 +98,7 @@ impl Pages {
             let frames = known.while_valid(who, pieces).map(|piece| Ok::<_, Status>(Frame::data(piece?.data)));
             return Ok(begun(StatusCode::OK, "text/plain; charset=utf-8", Body::new(StreamBody::new(frames))));
         }
-        let place = self.handle.watch()?;
+        let place = self.handle.house().watch()?;
         let pieces = known.while_valid(who, pieces);
         let told = try_unfold((pieces, Unfinished::default(), place), |(mut pieces, mut rest, place)| async move {
             let Some(piece) = pieces.next().await.transpose()? else { return Ok(None) };

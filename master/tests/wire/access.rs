@@ -176,7 +176,7 @@ async fn an_expired_token_is_told_apart_and_ends_what_it_began() {
     let made = create(&master, short).await;
     let connection = wire(&master, shows(&made.text)).await;
     let framework = Framework::subscribe_on(connection.clone(), None, "").await.unwrap();
-    let mut watched = OperatorClient::new(connection).watch(v1::WatchRequest {}).await.unwrap().into_inner();
+    let mut watched = OperatorClient::new(connection).watch(v1::WatchRequest::default()).await.unwrap().into_inner();
 
     framework.ended().await;
     let last_word = loop {
@@ -197,7 +197,8 @@ async fn a_revoked_token_ends_everything_within_a_second() {
     let master = master().await;
     let (connection, token) = newcomer(&master, PrincipalKind::Framework, "ci", &[]).await;
     let framework = Framework::subscribe_on(connection.clone(), None, "").await.unwrap();
-    let mut watched = OperatorClient::new(connection.clone()).watch(v1::WatchRequest {}).await.unwrap().into_inner();
+    let mut watched =
+        OperatorClient::new(connection.clone()).watch(v1::WatchRequest::default()).await.unwrap().into_inner();
 
     operator(&master).await.revoke_token(v1::RevokeTokenRequest { id: token.id, ..Default::default() }).await.unwrap();
 

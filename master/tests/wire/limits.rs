@@ -154,7 +154,7 @@ async fn of_connections_one_has_so_many() {
 async fn a_watch_that_ends_makes_room_for_the_next() {
     let master = master(&["watches=1"]).await;
     let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
-    let watch = async |wire: &Wire| OperatorClient::new(wire.clone()).watch(v1::WatchRequest {}).await;
+    let watch = async |wire: &Wire| OperatorClient::new(wire.clone()).watch(v1::WatchRequest::default()).await;
     let watched = watch(&ci).await.unwrap();
 
     is_at(&watch(&ci).await.unwrap_err(), "watches=1");
@@ -314,7 +314,7 @@ fn of(limits: &[v1::LimitUse], who: &str, limit: &str) -> Option<(u64, u64, Opti
 async fn each_limit_can_be_listed_with_what_there_is_and_what_was_refused() {
     let master = master(&["watches=1", "frameworks=1", "upload-bytes=16B"]).await;
     let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
-    let watch = async |wire: &Wire| OperatorClient::new(wire.clone()).watch(v1::WatchRequest {}).await;
+    let watch = async |wire: &Wire| OperatorClient::new(wire.clone()).watch(v1::WatchRequest::default()).await;
     let _watched = watch(&ci).await.unwrap();
     for _ in 0..3 {
         watch(&ci).await.unwrap_err();

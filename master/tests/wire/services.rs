@@ -196,7 +196,7 @@ async fn an_artifact_with_another_digest_than_announced_is_not_kept() {
 async fn an_operator_sees_the_cluster_and_watches_it() {
     let master = master().await;
     let mut operator = operator(&master).await;
-    let mut watched = operator.watch(v1::WatchRequest {}).await.unwrap().into_inner();
+    let mut watched = operator.watch(v1::WatchRequest::default()).await.unwrap().into_inner();
     let mut agent = Agent::register(&master, None).await;
     let mut framework = Framework::subscribe(&master, None).await;
     let offer = framework.offer().await;
@@ -361,7 +361,7 @@ async fn stopping_ends_every_stream() {
     let agent = Agent::register(&master, None).await;
     let framework = Framework::subscribe(&master, None).await;
     let mut operator = operator(&master).await;
-    let mut watched = operator.watch(v1::WatchRequest {}).await.unwrap().into_inner();
+    let mut watched = operator.watch(v1::WatchRequest::default()).await.unwrap().into_inner();
     let address = master.addr();
 
     master.stop().await;

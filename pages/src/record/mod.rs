@@ -425,7 +425,7 @@ pub fn kind(task: &TaskView) -> &'static str {
     if task.is_allocation { "allocation" } else { "task" }
 }
 
-/// An event of `haggle watch`. One of `agent`, `framework` and `task` is there.
+/// An event of `haggle watch`. One of `agent`, `framework`, `task` and `left_out` is there.
 #[derive(Serialize)]
 pub struct EventRecord {
     time: String,
@@ -438,12 +438,15 @@ pub struct EventRecord {
     agent: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     status: Option<StatusRecord>,
+    /// Changes of tasks in queues that were not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<u64>,
 }
 
 impl EventRecord {
     /// What happened, and when, as RFC 3339 has it.
     pub fn new(time: String, announcement: &Announcement) -> Self {
-        let bare = |event| Self { time, event, task: None, framework: None, agent: None, status: None };
+        let bare = |event| Self { time, event, task: None, framework: None, agent: None, status: None, left_out: None };
         match announcement {
             Announcement::AgentUp(id) => Self { agent: Some(id.to_string()), ..bare("agent_up") },
             Announcement::AgentDown(id) => Self { agent: Some(id.to_string()), ..bare("agent_down") },
@@ -468,6 +471,7 @@ impl EventRecord {
                 status: Some(status.into()),
                 ..bare("task")
             },
+            Announcement::LeftOut(tasks) => Self { left_out: Some(*tasks), ..bare("left_out") },
         }
     }
 }

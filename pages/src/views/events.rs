@@ -2,14 +2,18 @@
 
 use askama::Template;
 use haggle_core::cluster::Announcement;
+use haggle_core::{QueueNews, TaskId};
 use serde_json::{Value, json};
 
 use super::View;
 use crate::layout::Section;
 use crate::link::Query;
-use crate::parts::{Badge, PAGE_ROWS, Pager};
+use crate::parts::{Badge, PAGE_ROWS, Pager, Word, count};
 use crate::record::EventRecord;
 use crate::text::printable;
+
+/// Rows of what is told of one queue at once.
+const QUEUE_ROWS: usize = 32;
 
 /// What happens from the moment on in which somebody looks.
 #[derive(Template)]
@@ -58,15 +62,54 @@ pub fn event_row(time: String, announcement: &Announcement) -> String {
                 text,
             )
         }
+        Announcement::LeftOut(tasks) => {
+            let text = format!("{} changes of tasks in queues came faster than they were read", count(*tasks));
+            return row(time, (Badge::new(Word::Waiting, "left out"), "tasks".into(), "/tasks".into(), text));
+        }
         _ => {
             let (about, word, is_bad) = record.about();
             let url =
                 if about.starts_with("agent") { format!("/agents/{about}") } else { format!("/frameworks/{about}") };
-            let colour = if is_bad { crate::parts::Word::Failed } else { crate::parts::Word::Done };
+            let colour = if is_bad { Word::Failed } else { Word::Done };
             (Badge::new(colour, word), about, url, String::new())
         }
     };
-    EventRow { at: time, badge, about, url, text }.render().unwrap_or_default()
+    row(time, (badge, about, url, text))
+}
+
+/// News of tasks in a queue as rows: one for each run of neighbours, and one for each task of which something else is told. Of more than
+/// anybody reads the last row says how many there are.
+pub fn queue_rows(time: &str, news: &QueueNews) -> Vec<String> {
+    match news {
+        QueueNews::Run(run) if run.count > 1 => {
+            let first = TaskId { number: run.first, ..run.allocation };
+            let why = run.reason.map(|reason| reason.to_string()).unwrap_or_default();
+            let text = format!("{} {why} {}: {}", run.state, printable(&run.message), tasks_from(run.count, first));
+            let (badge, url) = (Badge::of_task(run.state, run.reason), format!("/tasks/{first}"));
+            vec![row(time.to_owned(), (badge, first.to_string(), url, text))]
+        }
+        _ => {
+            let statuses = news.clone().statuses().take(QUEUE_ROWS);
+            let mut rows: Vec<_> =
+                statuses.map(|status| event_row(time.to_owned(), &Announcement::Task(status))).collect();
+            let more = news.tasks().saturating_sub(QUEUE_ROWS as u64);
+            if more > 0 {
+                let allocation = news.allocation();
+                let text = format!("{} more changes of tasks in its queue", count(more));
+                let badge = Badge::new(Word::Waiting, "left out");
+                rows.push(row(time.to_owned(), (badge, allocation.to_string(), format!("/tasks/{allocation}"), text)));
+            }
+            rows
+        }
+    }
+}
+
+fn tasks_from(tasks: u64, first: TaskId) -> String {
+    format!("{} tasks from {first} on", count(tasks))
+}
+
+fn row(at: String, (badge, about, url, text): (Badge, String, String, String)) -> String {
+    EventRow { at, badge, about, url, text }.render().unwrap_or_default()
 }
 
 /// What was decided: the last lines of the audit.

@@ -18,7 +18,7 @@ use crate::parts::count;
 
 pub use agents::{AboutAgent, AgentPage, AgentsPage};
 pub use cluster::{ClusterPage, Hour, Whole};
-pub use events::{AuditPage, EventsPage, event_row};
+pub use events::{AuditPage, EventsPage, event_row, queue_rows};
 pub use frameworks::{FrameworkPage, FrameworksPage};
 pub use login::{LoginPage, TroublePage};
 pub use offers::OffersPage;

@@ -20,6 +20,7 @@ mod volume;
 mod why;
 
 pub use access::{token_id, token_kind};
+pub use operator::announcements;
 pub use quota::{placement, weight};
 pub use reservation::all_reserved;
 pub use upkeep::maintenance;

@@ -1,9 +1,11 @@
 //! For people and their tools.
 
+use std::iter;
+use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
-use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId};
+use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId, QueueNews};
 
 use super::reservation::all_reserved;
 use super::resources::amount;
@@ -192,8 +194,31 @@ impl From<Announcement> for Event {
             Announcement::FrameworkDown(id) => Self::FrameworkDown(id.0),
             Announcement::FrameworkRemoved(id) => Self::FrameworkRemoved(id.0),
             Announcement::Task(status) => Self::Task(status.into()),
+            Announcement::LeftOut(tasks) => Self::LeftOut(tasks),
         }
     }
+}
+
+impl From<QueueNews> for Event {
+    fn from(news: QueueNews) -> Self {
+        match news {
+            QueueNews::Run(run) => Self::QueueRun(run.into()),
+            QueueNews::Told(update) => Self::Queue(Arc::unwrap_or_clone(update).into()),
+        }
+    }
+}
+
+/// What an event of a watch tells: of many tasks in a queue, an announcement for each.
+///
+/// # Errors
+/// When it is not as such an event has to be.
+pub fn announcements(wire: Event) -> Result<Box<dyn Iterator<Item = Announcement> + Send>, Malformed> {
+    let news = match wire {
+        Event::QueueRun(run) => QueueNews::Run(run.try_into()?),
+        Event::Queue(update) => QueueNews::Told(Arc::new(update.try_into()?)),
+        one => return Ok(Box::new(iter::once(one.try_into()?))),
+    };
+    Ok(Box::new(news.statuses().map(Announcement::Task)))
 }
 
 impl TryFrom<Event> for Announcement {
@@ -211,6 +236,14 @@ impl TryFrom<Event> for Announcement {
             Event::FrameworkDown(id) => Self::FrameworkDown(FrameworkId(id)),
             Event::FrameworkRemoved(id) => Self::FrameworkRemoved(FrameworkId(id)),
             Event::Task(status) => Self::Task(status.try_into()?),
+            Event::LeftOut(tasks) => Self::LeftOut(tasks),
+            Event::QueueRun(_) | Event::Queue(_) => {
+                return Err(Malformed::Invalid {
+                    field: "event",
+                    got: "many".into(),
+                    wanted: "one thing that happened",
+                });
+            }
         })
     }
 }

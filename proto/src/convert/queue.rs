@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use haggle_core::queue::{Index, Shape};
 use haggle_core::{
-    AgentId, AllocationSpec, Ending, Exceeded, HeldQueue, HeldRun, QueueEnd, QueueUpdate, QueuedTasks, TaskId,
-    UpdateId, Usage,
+    AgentId, AllocationSpec, Ending, Exceeded, HeldQueue, HeldRun, QueueEnd, QueueRun, QueueUpdate, QueueVolume,
+    QueuedTasks, TaskId, UpdateId, Usage,
 };
 
 use super::status::{reason, source, task_state};
@@ -21,8 +21,23 @@ impl From<AllocationSpec> for v1::Allocation {
             name: spec.name,
             role: spec.role,
             resources: Some(spec.resources.into()),
+            volumes: spec.volumes.into_iter().map(Into::into).collect(),
             idle_timeout_ms: Some(millis(spec.idle_timeout)),
         }
+    }
+}
+
+impl From<QueueVolume> for v1::QueueVolume {
+    fn from(QueueVolume { id, writable }: QueueVolume) -> Self {
+        Self { volume: Some(id.into()), writable }
+    }
+}
+
+impl TryFrom<v1::QueueVolume> for QueueVolume {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::QueueVolume) -> Result<Self, Malformed> {
+        Ok(Self { id: required(wire.volume, "volume of an allocation")?.into(), writable: wire.writable })
     }
 }
 
@@ -35,6 +50,7 @@ impl TryFrom<v1::Allocation> for AllocationSpec {
             name: wire.name,
             role: wire.role,
             resources: required(wire.resources, "resources of an allocation")?.try_into()?,
+            volumes: wire.volumes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             idle_timeout: wire.idle_timeout_ms.map_or(Self::IDLE_DEFAULT, Duration::from_millis),
         })
     }
@@ -97,6 +113,42 @@ impl TryFrom<v1::QueueUpdate> for QueueUpdate {
             agent: wire.agent.map(AgentId),
             started: wire.started,
             ended: wire.ended.into_iter().map(QueueEnd::try_from).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<QueueRun> for v1::QueueRun {
+    fn from(run: QueueRun) -> Self {
+        Self {
+            allocation: Some(run.allocation.into()),
+            agent: run.agent.0,
+            first: run.first,
+            count: run.count,
+            state: v1::TaskState::from(run.state).into(),
+            reason: run.reason.map_or(v1::Reason::Unspecified, v1::Reason::from).into(),
+            message: run.message,
+        }
+    }
+}
+
+impl TryFrom<v1::QueueRun> for QueueRun {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::QueueRun) -> Result<Self, Malformed> {
+        let is_run = wire.count > 0 && wire.first.checked_add(wire.count).is_some();
+        let wanted = "at least one task, and none beyond the numbers that there are";
+        if !is_run {
+            let got = format!("{} from {} on", wire.count, wire.first);
+            return Err(Malformed::Invalid { field: "run of tasks", got, wanted });
+        }
+        Ok(Self {
+            allocation: required(wire.allocation, "allocation of a run")?.into(),
+            agent: AgentId(wire.agent),
+            first: wire.first,
+            count: wire.count,
+            state: task_state(wire.state)?,
+            reason: reason(wire.reason),
+            message: wire.message,
         })
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{
-    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, FrameworkCall, FrameworkCommand, FrameworkEvent,
-    FrameworkInfo, HeldTask, Question, Rejection, VolumeStanding, VolumeView,
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, Announcement, FrameworkCall, FrameworkCommand,
+    FrameworkEvent, FrameworkInfo, HeldTask, Question, Rejection, VolumeStanding, VolumeView,
 };
 use haggle_core::resources::{PortRange, Ports};
 use haggle_core::*;
 
-use super::Malformed;
+use super::{Malformed, announcements};
 use crate::v1;
 
 const CLUSTER: ClusterId = ClusterId(11 << 70);
@@ -317,6 +317,7 @@ fn allocation() -> AllocationSpec {
         name: "q".into(),
         role: "a/b".into(),
         resources: resources(),
+        volumes: vec![QueueVolume { id: VolumeId { agent: AgentId(3), number: 7 }, writable: false }],
         idle_timeout: Duration::from_millis(7),
     }
 }
@@ -369,6 +370,32 @@ fn ends_of_more_tasks_than_there_are_numbers_or_of_none_that_ended_are_malformed
         v1::QueueEnd { state: v1::TaskState::Running.into(), ..end() },
     ] {
         assert!(QueueEnd::try_from(wrong).is_err());
+    }
+}
+
+#[test]
+fn what_a_watch_tells_of_many_tasks_is_told_of_each() {
+    let run = QueueRun {
+        allocation: TASK,
+        agent: AgentId(2),
+        first: 8,
+        count: 2,
+        state: TaskState::Unreachable,
+        reason: Some(Reason::AgentRemoved),
+        message: "why".into(),
+    };
+    let told = |news: QueueNews| {
+        let here: Vec<_> = news.clone().statuses().map(Announcement::Task).collect();
+        let there: Vec<_> = announcements(v1::watch_event::Event::from(news)).unwrap().collect();
+        assert_eq!(here, there);
+        there.len()
+    };
+    assert_eq!(told(QueueNews::Run(run.clone())), 2);
+    assert_eq!(told(QueueNews::Told(Arc::new(queue_update()))), 2 + 1 + 9);
+
+    for (first, count) in [(8, 0), (u64::MAX, 2)] {
+        let wrong = v1::QueueRun { first, count, ..run.clone().into() };
+        assert!(announcements(v1::watch_event::Event::QueueRun(wrong)).is_err());
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use haggle_sdk::{
     Acknowledgement, AgentId, AllocationSpec, Client, Events, FrameworkInfo, Index, InverseOfferId, OfferId, Placed,
-    PlacedOperation, Question, QueuedTasks, RunError, TaskId, TaskSpec, UpdateId,
+    PlacedOperation, Question, QueueVolume, QueuedTasks, RunError, TaskId, TaskSpec, UpdateId, VolumeId,
 };
 use pyo3::{Bound, PyAny, PyResult, Python, pyclass, pymethods};
 use tokio::sync::Mutex;
@@ -117,12 +117,15 @@ impl Framework {
         offers: Vec<String>,
         name: String,
         resources: Amounts,
+        volumes: Vec<String>,
         idle_timeout: f64,
         refuse: f64,
     ) -> PyResult<String> {
+        let volumes = volumes.iter().map(|id| id.parse::<VolumeId>().map(QueueVolume::from).map_err(unreadable));
+        let volumes = volumes.collect::<PyResult<_>>()?;
         let (offers, refuse, idle_timeout) = (offer_ids(offers)?, seconds(refuse)?, seconds(idle_timeout)?);
         let (resources, role) = (resources.resources()?, String::new());
-        let spec = AllocationSpec { id: self.names(1), name, role, resources, idle_timeout };
+        let spec = AllocationSpec { id: self.names(1), name, role, resources, volumes, idle_timeout };
         spec.check().map_err(unreadable)?;
         let id = spec.id.to_string();
         wait(py, self.framework.open(offers, spec, refuse))?.or_raise()?;

@@ -250,6 +250,33 @@ async fn a_log_of_an_unknown_task_ends_with_the_masters_words() {
 }
 
 #[tokio::test]
+async fn a_watcher_hears_of_each_task_of_a_queue_that_is_told_of_in_one_word_and_how_much_was_left_out() {
+    let played = Played::start().await;
+    let run = v1::QueueRun {
+        allocation: Some(TASK.into()),
+        agent: 3,
+        first: 10,
+        count: 2,
+        state: v1::TaskState::Staging.into(),
+        ..Default::default()
+    };
+    let event = |event| Ok(v1::WatchEvent { time_ms: 5, event: Some(event) });
+    *played.stage.watch.lock().unwrap() =
+        vec![event(v1::watch_event::Event::QueueRun(run)), event(v1::watch_event::Event::LeftOut(7))];
+
+    let events = client(&played).await.watch().await.unwrap();
+    let heard: Vec<_> = events.map(|event| event.unwrap().what).collect().await;
+
+    let brief = |what: &Announcement| match what {
+        Announcement::Task(status) => (status.task.number, status.agent),
+        Announcement::LeftOut(tasks) => (*tasks, None),
+        other => panic!("{other:?}"),
+    };
+    let agent = Some(AgentId(3));
+    assert_eq!(heard.iter().map(brief).collect::<Vec<_>>(), [(10, agent), (11, agent), (7, None)]);
+}
+
+#[tokio::test]
 async fn a_watcher_hears_what_happens_and_why_it_hears_no_more() {
     let played = Played::start().await;
     let up = v1::WatchEvent { time_ms: 5, event: Some(v1::watch_event::Event::AgentUp(3)) };

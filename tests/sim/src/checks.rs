@@ -44,8 +44,9 @@ impl World {
         }
         wrong = wrong.or_else(|| lead.cluster.offers(Now::ZERO).iter().find_map(reserve::not_its));
         let known: usize = TaskState::ALL.into_iter().map(|state| lead.cluster.tally().tasks(state)).sum();
-        if known != counts.tasks {
-            wrong = Some(format!("{known} tasks are counted by their states, and {} are known", counts.tasks));
+        if known != counts.tasks + counts.queued {
+            let are = counts.tasks + counts.queued;
+            wrong = Some(format!("{known} tasks are counted by their states, and {are} are known"));
         }
         // An agent may drain, until its tasks are killed and until their ends are acknowledged.
         let most_timers = counts.offers + 3 * counts.agents + 2 * counts.frameworks + counts.inverse_offers;

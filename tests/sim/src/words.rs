@@ -103,7 +103,7 @@ impl Display for Done<'_> {
         for effect in self.0 {
             match effect {
                 Effect::Announce(_)
-                | Effect::AnnounceEnds(_)
+                | Effect::AnnounceQueued(_)
                 | Effect::Enrolled(_)
                 | Effect::Scheduled(_)
                 | Effect::VolumeCreated(_) => {}

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use haggle_core::queue::{Index, Shape};
 use haggle_core::{
     AllocationSpec, Ending, HeldRun, QueueEnd, QueuedTasks, Reason, Resources, Source, Stop, TaskId, TaskState,
-    UpdateId,
+    UpdateId, VolumeId,
 };
 
 use super::tail::Tail;
 use super::wire::{HeldBatch, Report};
-use crate::event::{Launch, Stream};
+use crate::event::{Launch, MountedVolume, Stream};
 
 /// Ends that nobody has taken note of. With more of them nothing is begun: some megabytes, and half a second of the fastest
 /// machine that we have measured.
@@ -36,6 +36,8 @@ pub(super) struct Queue {
     stopped: Option<Stop>,
     /// What none of the tasks that run holds.
     free: Resources,
+    /// Which volumes those have that run.
+    mounted: BTreeMap<VolumeId, Mounted>,
     waiting: VecDeque<Batch>,
     /// By their numbers.
     running: BTreeMap<u64, Running>,
@@ -79,6 +81,24 @@ struct Running {
     output: Option<Box<[Tail; 2]>>,
 }
 
+/// How a volume is used by the tasks that run.
+#[derive(Debug)]
+enum Mounted {
+    /// By so many, and nobody writes it.
+    Read(usize),
+    /// By one, and nobody else has it: so its size holds.
+    Written,
+}
+
+/// Whether a task may have a volume beside those that run.
+fn is_to_be_had(mounted: &BTreeMap<VolumeId, Mounted>, volume: &MountedVolume) -> bool {
+    match mounted.get(&volume.id) {
+        None => true,
+        Some(Mounted::Read(_)) => !volume.writable,
+        Some(Mounted::Written) => false,
+    }
+}
+
 /// What a kill found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Killed {
@@ -112,6 +132,7 @@ impl Queue {
     pub(super) fn new(spec: AllocationSpec) -> Self {
         Self {
             free: spec.resources.clone(),
+            mounted: BTreeMap::new(),
             spec,
             last: false,
             stopped: None,
@@ -142,7 +163,19 @@ impl Queue {
             return None;
         }
         let batch = self.waiting.front_mut()?;
-        self.free.take(&batch.launch.launch.spec.resources).ok()?;
+        let wants = &batch.launch.launch;
+        if !wants.volumes.iter().all(|volume| is_to_be_had(&self.mounted, volume)) {
+            return None;
+        }
+        self.free.take(&wants.spec.resources).ok()?;
+        for volume in &wants.volumes {
+            let mounted = self.mounted.entry(volume.id).or_insert(Mounted::Read(0));
+            match mounted {
+                _ if volume.writable => *mounted = Mounted::Written,
+                Mounted::Read(tasks) => *tasks += 1,
+                Mounted::Written => {}
+            }
+        }
         let (template, at) = (Arc::clone(&batch.launch), batch.at);
         batch.at += 1;
         batch.count -= 1;
@@ -181,6 +214,12 @@ impl Queue {
     pub(super) fn ended(&mut self, number: u64, ending: Ending) {
         let Some(Running { template, output, .. }) = self.running.remove(&number) else { return };
         self.free.give(&template.launch.spec.resources);
+        for volume in &template.launch.volumes {
+            match self.mounted.get_mut(&volume.id) {
+                Some(Mounted::Read(tasks)) if *tasks > 1 => *tasks -= 1,
+                _ => drop(self.mounted.remove(&volume.id)),
+            }
+        }
         self.outputs.extend(output.map(|output| (number, output)));
         self.end(number, 1, ending);
     }

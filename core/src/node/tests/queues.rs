@@ -12,6 +12,7 @@ fn allocation() -> AllocationSpec {
         name: "queue".to_string(),
         role: "role".to_string(),
         resources: Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(64), Bytes::ZERO),
+        volumes: Vec::new(),
         idle_timeout: Duration::from_secs(1),
     }
 }

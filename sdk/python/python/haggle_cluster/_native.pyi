@@ -35,7 +35,13 @@ class Framework:
         refuse: float,
     ) -> list[str]: ...
     def open(
-        self, offers: list[str], name: str, resources: dict[str, Any], idle_timeout: float, refuse: float
+        self,
+        offers: list[str],
+        name: str,
+        resources: dict[str, Any],
+        volumes: list[str],
+        idle_timeout: float,
+        refuse: float,
     ) -> str: ...
     def enqueue(self, allocation: str, tasks: list[tuple[dict[str, Any], int, str | None]], last: bool) -> list[str]: ...
     def decline(self, offers: list[str], refuse: float) -> None: ...

@@ -113,15 +113,17 @@ class Framework:
         resources: Resources,
         *,
         name: str = "queue",
+        volumes: Iterable[str] = (),
         idle_timeout: float = 5.0,
         refuse: float = 5.0,
     ) -> Allocation:
         """Opens an allocation on offers of one agent: resources in which the tasks of a queue run, as many at once as fit.
 
         It is a task itself, which updates, kills and acknowledgements name. It ends after the last task of its queue, or after
-        ``idle_timeout`` seconds without any.
+        ``idle_timeout`` seconds without any. ``volumes`` of the offers are those that its tasks may mount.
         """
-        found = self._native.open([offer.id for offer in offers], name, resources._spec(), idle_timeout, refuse)
+        ids = [offer.id for offer in offers]
+        found = self._native.open(ids, name, resources._spec(), list(volumes), idle_timeout, refuse)
         return Allocation(self, found)
 
     def decline(self, offers: Iterable[Offer], *, refuse: float = 5.0) -> None:

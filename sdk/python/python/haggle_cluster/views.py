@@ -258,11 +258,13 @@ class Happening:
     #: Of a task.
     state: str | None
     reason: str | None
+    #: Of ``left_out``: how often a task in a queue was in a new state and that was not told, as it came faster than it was read.
+    left_out: int | None
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Happening:
         """From what the native part says."""
-        rest = {name: record.get(name) for name in ("task", "framework", "agent", "state", "reason")}
+        rest = {name: record.get(name) for name in ("task", "framework", "agent", "state", "reason", "left_out")}
         return cls(moment(record["time"]), record["event"], **rest)
 
 

@@ -125,7 +125,14 @@ impl RunnerState {
         self.last_number += 1;
         let id = TaskId { framework: self.framework, number: self.last_number };
         self.stated.launched(&resources, &[], info.traits(), false);
-        let spec = AllocationSpec { id, name: "queue".to_owned(), role: String::new(), resources, idle_timeout: IDLE };
+        let spec = AllocationSpec {
+            id,
+            name: "queue".to_owned(),
+            role: String::new(),
+            resources,
+            volumes: Vec::new(),
+            idle_timeout: IDLE,
+        };
         let (offers, allocation) = (offers.to_vec(), Arc::new(spec));
         self.out.commands.push(FrameworkCommand::Open { offers, allocation, refuse: Duration::ZERO });
         let info = Arc::clone(info);

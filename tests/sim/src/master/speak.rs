@@ -56,7 +56,7 @@ impl World {
             let (session, msg) = match effect {
                 Effect::Remember(_)
                 | Effect::Announce(_)
-                | Effect::AnnounceEnds(_)
+                | Effect::AnnounceQueued(_)
                 | Effect::Enrolled(_)
                 | Effect::Scheduled(_)
                 | Effect::VolumeCreated(_) => continue,

@@ -17,10 +17,22 @@ fn size(milli: u64) -> Resources {
 fn queue() -> Queue {
     let resources = Resources::new(MilliCpu::new(2_000), haggle_core::Bytes::from_mib(64), haggle_core::Bytes::ZERO);
     let idle_timeout = Duration::from_secs(1);
-    Queue::new(AllocationSpec { id: id(1), name: "queue".to_owned(), role: String::new(), resources, idle_timeout })
+    Queue::new(AllocationSpec {
+        id: id(1),
+        name: "queue".to_owned(),
+        role: String::new(),
+        resources,
+        volumes: Vec::new(),
+        idle_timeout,
+    })
 }
 
 fn push(queue: &mut Queue, first: u64, count: u64, milli: u64) {
+    push_with(queue, first, count, milli, Vec::new());
+}
+
+/// The same, of tasks that mount these volumes.
+fn push_with(queue: &mut Queue, first: u64, count: u64, milli: u64, volumes: Vec<MountedVolume>) {
     let spec = TaskSpec {
         id: id(first),
         name: "task".to_owned(),
@@ -43,7 +55,7 @@ fn push(queue: &mut Queue, first: u64, count: u64, milli: u64) {
         module: PathBuf::from("/module"),
         meter: Meter::Fuel,
         folders: Vec::new(),
-        volumes: Vec::new(),
+        volumes,
         copies: None,
         env: vec![(TASK_VARIABLE.to_owned(), id(first).to_string())],
     };
@@ -220,4 +232,38 @@ fn a_new_agent_hears_what_is_left() {
     let mut told = Vec::new();
     queue.tell(|report| told.push(report));
     assert_eq!(told.len(), 3, "what is settled is forgotten with its output: {told:?}");
+}
+
+fn volume(number: u64, writable: bool) -> MountedVolume {
+    let id = VolumeId { agent: haggle_core::AgentId(3), number };
+    let size = haggle_core::Bytes::from_mib(1);
+    MountedVolume { id, guest_path: "/data".to_owned(), host: PathBuf::from("/volume"), writable, size }
+}
+
+#[test]
+fn many_tasks_read_a_volume_at_once_and_one_that_writes_it_has_it_alone() {
+    let mut queue = queue();
+    push_with(&mut queue, 10, 2, 100, vec![volume(7, false)]);
+    push_with(&mut queue, 20, 2, 100, vec![volume(7, true)]);
+    push_with(&mut queue, 30, 2, 100, vec![volume(7, false)]);
+
+    assert_eq!(begin(&mut queue), [10, 11]);
+    queue.ended(10, ending(TaskState::Finished));
+    assert_eq!(begin(&mut queue), [0; 0], "one still reads it");
+    queue.ended(11, ending(TaskState::Finished));
+    assert_eq!(begin(&mut queue), [20]);
+    queue.ended(20, ending(TaskState::Finished));
+    assert_eq!(begin(&mut queue), [21], "those behind it wait for their turn");
+    queue.ended(21, ending(TaskState::Failed));
+    assert_eq!(begin(&mut queue), [30, 31]);
+}
+
+#[test]
+fn who_writes_one_volume_waits_for_nobody_with_another_one() {
+    let mut queue = queue();
+    push_with(&mut queue, 10, 1, 100, vec![volume(7, true)]);
+    push_with(&mut queue, 20, 1, 100, vec![volume(8, true)]);
+    push_with(&mut queue, 30, 1, 100, Vec::new());
+
+    assert_eq!(begin(&mut queue), [10, 20, 30]);
 }
