@@ -5,6 +5,7 @@ mod across;
 mod artifacts;
 mod bad_input;
 mod cluster;
+mod collectors;
 #[cfg(target_os = "linux")]
 mod completions;
 mod doctor;

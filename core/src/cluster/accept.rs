@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
+use super::moments::Moments;
 use super::not_launched::{BadOffers, Limited, NotLaunched};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
-use super::view::Life;
 use super::volumes::{self, InHand};
 use super::{offers, reserve};
 use crate::access::Verb;
@@ -82,8 +82,9 @@ pub(super) fn accept(
                 let task = counts_towards(task, &taken.role, None);
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
-                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None };
-                launch(state, now, taken.agent, launched, portion, order, out);
+                let life = Moments::sent(now, taken.offered, task.waited);
+                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None, life };
+                launch(state, taken.agent, launched, portion, order, out);
             }
             Err(why) => {
                 at_limit = at_limit.max(why.limits());
@@ -137,8 +138,9 @@ pub(super) fn open(
             Arc::make_mut(&mut spec).role = taken.role.to_string();
             state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
-            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None };
-            launch(state, now, agent, launched, portion, order, out);
+            let life = Moments::sent(now, taken.offered, None);
+            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None, life };
+            launch(state, agent, launched, portion, order, out);
         }
         Err(why) => {
             at_limit = why.limits();
@@ -163,13 +165,15 @@ pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize
 pub(super) struct Taken {
     pub(super) agent: AgentId,
     pub(super) role: Arc<str>,
+    /// When the last of them was made.
+    pub(super) offered: Now,
     pub(super) left: Portion,
 }
 
 /// Closes offers of one agent and one role that are the framework's: what they promised is in hand. Of others it gets nothing,
 /// and loses what it named.
 fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<Taken, BadOffers> {
-    let (agent, role) = place_of(state, now, framework, offers).inspect_err(|_| {
+    let (agent, role, offered) = place_of(state, now, framework, offers).inspect_err(|_| {
         let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
         let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
         offers::give_back(state, own, OfferEnd::Accepted);
@@ -182,7 +186,7 @@ fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId])
         };
         left.give(&portion);
     }
-    Ok(Taken { agent, role, left })
+    Ok(Taken { agent, role, offered, left })
 }
 
 /// Carries out what a framework wants done to what it was offered, one after the other.
@@ -194,7 +198,7 @@ fn operate(
     taken: &mut Taken,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    let Taken { agent, role, left } = taken;
+    let Taken { agent, role, left, .. } = taken;
     let mut any = false;
     for operation in operations {
         let who = state.sessions.principal(session)?.clone();
@@ -227,7 +231,7 @@ fn operate(
 
 /// What is reserved for a role below that of the offers now is not for the tasks launched on them.
 fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Taken) {
-    let Taken { agent, role, left } = taken;
+    let Taken { agent, role, left, .. } = taken;
     let own = left.usable(role).into_owned();
     let mut others = core::mem::replace(left, own);
     others.take_up_to(left);
@@ -237,7 +241,7 @@ fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Ta
 }
 
 pub(super) fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
-    let Taken { agent, role, left } = taken;
+    let Taken { agent, role, left, .. } = taken;
     if !left.is_empty() {
         state.allocator.free(framework, &role, agent, &left);
         if !refuse.is_zero() {
@@ -274,17 +278,19 @@ pub(super) fn counts_towards(mut task: Arc<TaskSpec>, role: &str, group: Option<
     task
 }
 
-/// The one agent that all these offers are of, and the one role that they are for.
+/// The one agent that all these offers are of, the one role that they are for, and when the last of them was made.
 fn place_of(
     state: &State,
     now: Now,
     framework: FrameworkId,
     offers: &[OfferId],
-) -> Result<(AgentId, Arc<str>), BadOffers> {
+) -> Result<(AgentId, Arc<str>, Now), BadOffers> {
+    let mut offered = Now::ZERO;
     let mut first: Option<(OfferId, AgentId, &Arc<str>)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
         let offer = own_offer(state, now, framework, id, &mut seen)?;
+        offered = offered.max(offer.since);
         match first {
             Some((other, agent, _)) if agent != offer.agent => {
                 return Err(BadOffers::Mixed(other, agent, id, offer.agent));
@@ -296,7 +302,7 @@ fn place_of(
             None => first = Some((id, offer.agent, &offer.role)),
         }
     }
-    first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
+    first.map(|(_, agent, role)| (agent, Arc::clone(role), offered)).ok_or(BadOffers::None)
 }
 
 /// An open offer to a framework that it has not named before.
@@ -390,13 +396,13 @@ pub(super) struct Launched<'a> {
     /// For which role.
     pub(super) role: &'a str,
     pub(super) group: Option<Group>,
+    pub(super) life: Moments,
 }
 
 pub(super) fn launch(
     state: &mut State,
-    now: Now,
     agent: AgentId,
-    Launched { id, name, role, group }: Launched<'_>,
+    Launched { id, name, role, group, life }: Launched<'_>,
     portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,
@@ -415,7 +421,7 @@ pub(super) fn launch(
         kill: false,
         preempted: false,
         nth: state.next_task(),
-        life: Life { launched: Some(now), ..Life::default() },
+        life,
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone().into(),
         kept: false,

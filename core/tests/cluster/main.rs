@@ -12,6 +12,7 @@ mod failover;
 mod frameworks;
 mod groups;
 mod kill;
+mod life;
 mod offers;
 mod properties;
 mod queues;
