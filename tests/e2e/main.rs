@@ -1,6 +1,7 @@
 //! The real binaries over real sockets, with guests compiled from the examples.
 
 mod across;
+mod again;
 #[cfg(target_os = "linux")]
 mod artifacts;
 mod bad_input;

@@ -29,10 +29,8 @@ fn what_was_fetched_and_compiled_is_told_with_every_update_behind_it_and_of_no_o
     let quick = TaskId { number: 2, ..T };
     let at_once = world.batch([Command::Launch(spec(quick)), Command::Started(quick)]);
 
-    let both = Prepared {
-        fetched: Some(Duration::from_millis(30).into()),
-        compiled: Some(Duration::from_millis(430).into()),
-    };
+    let both =
+        Prepared { fetched: Some(Duration::from_millis(30).into()), compiled: Some(Duration::from_millis(430).into()) };
     assert_eq!(prepared(&waits), [(TaskState::Starting, Prepared::default())]);
     assert_eq!(prepared(&runs), [(TaskState::Running, both)]);
     assert_eq!(prepared(&ends), [(TaskState::Finished, both)]);
