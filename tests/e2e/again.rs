@@ -32,7 +32,7 @@ async fn a_task_runs_again_with_its_arguments_its_environment_and_its_inputs() {
     let again: TaskId = again.trim().parse().unwrap();
     reaches(&client, again, TaskState::Finished).await;
 
-    assert!(ran.contains("two 2"), "{ran}");
+    assert!(ran.contains("two\t2"), "{ran}");
     assert_eq!(said(&cluster, &["logs", &again.to_string()]).await, ran);
     assert_eq!(client.task(again).await.unwrap().unwrap().role, "eng");
     until("its framework has left", async || client.frameworks().await.ok()?.is_empty().then_some(())).await;

@@ -40,7 +40,7 @@ fn free_port() -> u16 {
 }
 
 impl Rotel {
-    /// Starts one that hands everything on to `to`, as it came: in protobuf over HTTP.
+    /// Starts one that hands everything on to `to`, in protobuf over HTTP, packed.
     async fn start(program: &Path, to: &Collector) -> Self {
         let (folder, port) = (TempDir::new().unwrap(), free_port());
         let named = |name: &str| folder.path().join(name).display().to_string();
@@ -52,7 +52,6 @@ impl Rotel {
             ["--exporter", "otlp"],
             ["--otlp-exporter-endpoint", &to],
             ["--otlp-exporter-protocol", "http"],
-            ["--otlp-exporter-compression", "none"],
             ["--pid-file", &pid],
             ["--log-file", &log],
         ];
