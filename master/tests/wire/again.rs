@@ -44,6 +44,7 @@ impl Played {
         agent.update(&task, 1, TaskState::Finished).await;
         let status = framework.update().await;
         framework.acknowledge(&status).await;
+        agent.acknowledged().await;
         // Whatever is free is nobody's then.
         framework.say(Call::Teardown(v1::Teardown {})).await;
         gone(&tenant, framework.id).await;
