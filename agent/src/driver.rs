@@ -143,7 +143,7 @@ impl Driver {
 
     async fn hear(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
         match message {
-            Message::Connected(session, register) => self.register(session, register),
+            Message::Connected(session, register) => self.register(now, session, register),
             Message::Disconnected => {
                 self.lose_session();
                 self.questions.clear();
@@ -277,12 +277,12 @@ impl Driver {
     }
 
     /// The first report of a session: who this is, and what it holds.
-    fn register(&mut self, session: Session, register: oneshot::Sender<Registration>) {
+    fn register(&mut self, now: Now, session: Session, register: oneshot::Sender<Registration>) {
         self.session = Some(session);
         self.registered = false;
         self.counters.begin();
         let identity = AgentIdentity { member: self.identity.member, key: self.identity.key, run: self.run };
-        let held = self.node.held();
+        let held = self.node.held(now);
         let registration = Registration { identity, info: self.info.clone(), held, queues: self.node.held_queues() };
         // A session that is over already is told next.
         let _ = register.send(registration);

@@ -127,6 +127,7 @@ mod tests {
             update: UpdateId(1),
             group: None,
             trace: None,
+            life: None,
         }
     }
 

@@ -14,7 +14,6 @@ use haggle_core::queue::Index;
 use haggle_core::{
     AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Stop, TaskId, TaskSpec, TaskState,
 };
-use haggle_executor::process::TASK_VARIABLE;
 use haggle_executor::{Compiler, Launch, Meter, ModuleError, MountedVolume, Wanted};
 
 use self::batches::Batch;
@@ -91,6 +90,10 @@ pub(crate) struct Began {
     pub(crate) never_ran: Vec<NeverRan>,
     /// The same of tasks in queues.
     pub(crate) never_queued: Vec<NeverQueued>,
+    /// Tasks for which everything has come that they waited for.
+    pub(crate) fetched: Vec<TaskId>,
+    /// Tasks whose module is compiled that waited for that.
+    pub(crate) compiled: Vec<TaskId>,
 }
 
 /// Tasks for a queue that never came to an executor.
@@ -272,10 +275,11 @@ impl<E: Runs> Runner<E> {
             running.held.push(digest);
             let Some(waiting) = &mut running.waiting else { continue };
             waiting.missing -= 1;
-            if waiting.missing == 0
-                && let Some(traces) = &mut self.traces
-            {
-                traces.fetched(task);
+            if waiting.missing == 0 {
+                began.fetched.extend((!self.batches.contains_key(&task)).then_some(task));
+                if let Some(traces) = &mut self.traces {
+                    traces.fetched(task);
+                }
             }
             if digest == waiting.spec.module {
                 self.compile(task, &mut began);
@@ -298,6 +302,8 @@ impl<E: Runs> Runner<E> {
         let counted = &mut self.prepared;
         *if outcome.is_ok() { &mut counted.modules_compiled } else { &mut counted.modules_failed } += 1;
         for task in self.compiling.remove(&(framework, module, meter)).unwrap_or_default() {
+            let waits = outcome.is_ok() && self.waiting(task).is_some() && !self.batches.contains_key(&task);
+            began.compiled.extend(waits.then_some(task));
             self.go_on(task, outcome.clone(), &mut began);
         }
         began

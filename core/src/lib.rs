@@ -23,6 +23,7 @@ pub mod grants;
 pub mod group;
 pub mod histogram;
 pub mod id;
+pub mod life;
 pub mod lifecycle;
 pub mod node;
 pub mod offer;
@@ -51,6 +52,7 @@ pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,
     RequestId, SessionId, TaskId, UpdateId, VolumeId,
 };
+pub use life::{HeldLife, Lapse, Prepared};
 pub use offer::{Offer, OfferOperation};
 pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::grants::Grants;
 use crate::group::Group;
 use crate::id::{AgentId, Digest, TaskId, UpdateId, VolumeId};
+use crate::life::Prepared;
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
 use crate::trace::TaskTrace;
@@ -389,6 +390,8 @@ pub struct TaskStatus {
     pub exceeded: Option<Exceeded>,
     /// What it used; on terminal updates of tasks that ran.
     pub usage: Option<Usage>,
+    /// What its agent did before it could run.
+    pub prepared: Prepared,
 }
 
 impl TaskStatus {
@@ -405,6 +408,7 @@ impl TaskStatus {
             exit_code: None,
             exceeded: None,
             usage: None,
+            prepared: Prepared::default(),
         }
     }
 

@@ -34,6 +34,12 @@ impl Now {
         self.0.get() - 1
     }
 
+    /// So long before this one; the first moment when that was before all time.
+    pub fn before(self, time: Duration) -> Self {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos))
+    }
+
     /// Time passed since `earlier`; zero when `earlier` is later than `self`.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))

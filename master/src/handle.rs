@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tonic::Status;
 
 use crate::access::Caller;
+use crate::again::Specs;
 use crate::agent_mail::AgentMail;
 use crate::happenings::{Happenings, Watcher};
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
@@ -133,6 +134,7 @@ pub(crate) struct Handle {
     timings: Timings,
     /// Records traces, if anybody wants them.
     tracer: Option<Tracer>,
+    specs: Specs,
 }
 
 /// The driver's end of a [`Handle`].
@@ -151,8 +153,8 @@ impl Handle {
     ) -> (Self, Inbox) {
         let (speakers, said) = inbox();
         let (requests, requested) = mpsc::channel(REQUESTS);
-        let (last_session, tracer) = (Arc::default(), None);
-        let handle = Self { reign, speakers, requests, happenings, room, last_session, house, timings, tracer };
+        let (last_session, tracer, specs) = (Arc::default(), None, Specs::default());
+        let handle = Self { reign, speakers, requests, happenings, room, last_session, house, timings, tracer, specs };
         (handle, Inbox { sayings: said, requests: requested })
     }
 
@@ -164,6 +166,11 @@ impl Handle {
     /// What became of the spans that were recorded.
     pub(crate) fn spans(&self) -> haggle_otlp::Figures {
         self.tracer.as_ref().map(Tracer::figures).unwrap_or_default()
+    }
+
+    /// What the last tasks were launched with.
+    pub(crate) fn specs(&self) -> &Specs {
+        &self.specs
     }
 
     /// Whom it serves.

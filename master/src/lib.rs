@@ -8,6 +8,7 @@
 
 mod acceptor;
 mod access;
+mod again;
 mod agent_mail;
 mod artifacts;
 mod audit;

@@ -15,7 +15,7 @@ use crate::span::Span;
 use crate::tracer::Counts;
 
 /// Spans in one request, as OpenTelemetry's own exporters have it.
-const BATCH_MAX: usize = 512;
+pub(crate) const BATCH_MAX: usize = 512;
 
 /// How long the first of them waits for others: somebody may be looking.
 const GATHER: Duration = Duration::from_millis(500);

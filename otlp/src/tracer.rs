@@ -134,3 +134,36 @@ impl Exporting {
         let _ = self.ended.await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use haggle_core::{ClusterId, FrameworkId, TaskId, TaskTrace};
+
+    use super::*;
+    use crate::export::BATCH_MAX;
+
+    fn span(number: u64) -> Span {
+        let id = TaskId { framework: FrameworkId(1), number };
+        Span::of_task(&TaskTrace::begin(ClusterId(1), id, None, |_| true, 1), id, "count", 2)
+    }
+
+    #[tokio::test]
+    async fn while_the_collector_is_away_a_bound_of_spans_waits_and_what_is_beyond_it_is_dropped_and_counted() {
+        // Somebody was there, and is not any more.
+        let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let service = Service { name: "haggle-test", version: "1", host: String::new(), agent: None };
+        let collector = Collector::new(&format!("http://{away}"), |_| None).unwrap();
+        let (tracer, exporting) = Tracer::start(&service, collector).unwrap();
+
+        (0..10_000).for_each(|number| tracer.record(span(number)));
+
+        let Figures { sent, dropped } = tracer.figures();
+        let waits = 10_000 - usize::try_from(dropped).unwrap();
+        assert_eq!(sent, 0);
+        assert!((WAITING_MAX..=WAITING_MAX + BATCH_MAX).contains(&waits), "{waits} wait");
+        // Nobody waits for it either.
+        let began = Instant::now();
+        exporting.finish().await;
+        assert!(began.elapsed() < 5 * LAST_WAIT);
+    }
+}

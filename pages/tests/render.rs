@@ -22,8 +22,8 @@ use haggle_pages::layout::{Layout, Section, Viewer};
 use haggle_pages::link::Query;
 use haggle_pages::views::{
     AboutAgent, AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, Hour,
-    LogTail, LoginPage, OffersPage, RolesPage, Seen, Shortened, TaskPage, TasksPage, TokensPage, TroublePage, View,
-    Whole, event_row,
+    LogTail, LoginPage, May, OffersPage, RolesPage, Seen, Shortened, TaskPage, TasksPage, TokensPage, TroublePage,
+    View, Whole, event_row,
 };
 
 /// Ends tags and attributes, runs a script, turns a line around, clears a terminal.
@@ -188,7 +188,15 @@ fn tail(stream: &'static str, text: &str) -> LogTail {
 
 fn life(ended: bool) -> Life {
     let at = |millis| Some(Now::from_millis(millis));
-    Life { launched: at(1_000), preparing: at(1_004), started: at(1_420), ended: at(3_250).filter(|_| ended) }
+    Life {
+        submitted: at(500),
+        offered: at(996),
+        sent: at(1_000),
+        fetched: at(1_030),
+        compiled: at(1_418),
+        started: at(1_420),
+        ended: at(3_250).filter(|_| ended),
+    }
 }
 
 fn task_page(task: TaskView, why: Option<Why>, text: &str) -> TaskPage {
@@ -203,7 +211,7 @@ fn task_page(task: TaskView, why: Option<Why>, text: &str) -> TaskPage {
     };
     let seen =
         Seen { life, why, so_far: runs.then_some(so_far), now: Now::from_millis(9_000), wall_ms: 1_799_550_000_000 };
-    TaskPage::new(task, seen, &logs, true)
+    TaskPage::new(task, seen, &logs, May { kill: true, again: Some(Ok(())) })
 }
 
 fn about_agent(version: &str) -> AboutAgent {

@@ -174,7 +174,7 @@ pub use framework::Framework;
 #[cfg(feature = "etcd")]
 pub use haggle_etcd::{EtcdConfig, EtcdError};
 pub use log::{LogStream, OutputStream};
-pub use operator::{LimitUse, MasterInfo, WatchEvent};
+pub use operator::{LimitUse, MasterInfo, RunAgain, WatchEvent};
 pub use roles::RoleInfo;
 pub use runner::{
     COUNT_VARIABLE, GANG_SIZE_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session,

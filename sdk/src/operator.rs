@@ -51,6 +51,15 @@ pub struct LimitUse {
     pub in_bytes: bool,
 }
 
+/// A task that runs again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunAgain {
+    /// As which framework.
+    pub framework: FrameworkId,
+    /// As which task. `None`: there was no room for it yet.
+    pub task: Option<TaskId>,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchEvent {
@@ -190,6 +199,24 @@ impl Client {
         })
         .await?;
         Ok(())
+    }
+
+    /// Has a task run once more, by what it was launched with: as a new task of a new framework in the name of this program, which
+    /// leaves when that has ended. A call that has to be made again, since the answer was lost, is carried out once, as long as the
+    /// same master leads.
+    ///
+    /// # Errors
+    /// When there is no such task, what it was launched with is not kept any more, this program may not launch in its role, or the master
+    /// cannot be reached.
+    pub async fn run_again(&self, task: TaskId) -> Result<RunAgain, CallError> {
+        let request = request_bytes();
+        let begun = self
+            .call(|channel| {
+                let request = v1::RunAgainRequest { task: Some(task.into()), request: request.clone() };
+                async move { operator(channel).run_again(request).await }
+            })
+            .await?;
+        Ok(RunAgain { framework: FrameworkId(begun.framework), task: begun.task.map(TaskId::from) })
     }
 
     /// Declares that an agent will never come back: its tasks are `GONE_BY_OPERATOR`, and their frameworks may launch

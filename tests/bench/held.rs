@@ -111,6 +111,7 @@ fn task(id: TaskId) -> HeldTask {
         update: UpdateId(2),
         group: None,
         trace: None,
+        life: None,
     }
 }
 

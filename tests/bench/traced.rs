@@ -1,4 +1,9 @@
-//! What traces cost where they are recorded, and where no caller wants them: such clusters beside one without.
+//! What traces cost where they are recorded, where no caller wants them, and where nobody asked for them: such clusters beside one
+//! without.
+//!
+//! Without `--otlp` each place where something could be recorded looks whether anybody wants it, and does nothing more; there is no
+//! build without that look. It is a part of what `--otlp-sample 0` does. So two clusters without are compared as well: what these
+//! differ by is chance, and where `--otlp-sample 0` differs by no more, the look costs nothing that can be measured.
 
 use haggle_kit::{AgentFlags, Cluster, Collector};
 
@@ -15,6 +20,9 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let cluster = Cluster::start(&[AgentFlags::default()]).await;
     let plain = Side::new("no traces", cluster.client().await).await?;
     let mut figures = Vec::new();
+    let same = Cluster::start(&[AgentFlags::default()]).await;
+    let another = Side::new("no traces, another cluster", same.client().await).await?;
+    figures.extend(compare(&plain, &another, Goal::Below(SAMPLED_OUT), effort).await?);
     for (name, ratio, goal) in [("all traces", "1", RECORDED), ("--otlp-sample 0", "0", SAMPLED_OUT)] {
         let traced = traced(&collector, ratio).await;
         let traced_side = Side::new(name, traced.client().await).await?;

@@ -1,10 +1,12 @@
 //! The real binaries over real sockets, with guests compiled from the examples.
 
 mod across;
+mod again;
 #[cfg(target_os = "linux")]
 mod artifacts;
 mod bad_input;
 mod cluster;
+mod collectors;
 #[cfg(target_os = "linux")]
 mod completions;
 mod doctor;

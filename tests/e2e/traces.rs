@@ -8,17 +8,16 @@ use haggle_core::{Reason, TaskState, TraceContext};
 use haggle_kit::{AgentFlags, Cluster, Collector, Home, Span, binary, guests, until, wasm};
 use haggle_sdk::{Client, Runner, Session, Task, TaskHandle, TaskId};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::run::{assert_success, text};
 use crate::said::said;
 
-const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-const CALLERS_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(crate) const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(crate) const CALLERS_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// All parts of a task for which everything is fetched and compiled.
-const ALL: [&str; 10] = ["task", "queue", "offer", "accept", "send", "fetch", "compile", "start", "run", "end"];
+pub(crate) const ALL: [&str; 10] =
+    ["task", "queue", "offer", "accept", "send", "fetch", "compile", "start", "run", "end"];
 /// The same of one that finds everything there.
 const QUICK: [&str; 8] = ["task", "queue", "offer", "accept", "send", "start", "run", "end"];
 
@@ -35,7 +34,7 @@ const ENVIRON: &str = r#"(module
     (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))))"#;
 
 /// A module that nobody has seen before, which ends at once.
-fn new_noop() -> Vec<u8> {
+pub(crate) fn new_noop() -> Vec<u8> {
     guests::compile(&guests::work(1 + now_ns() % 1_000_000))
 }
 
@@ -45,8 +44,13 @@ fn now_ns() -> u64 {
 }
 
 /// A cluster whose master and agent tell this collector.
-async fn traced(collector: &Collector) -> Cluster {
-    let url: &'static str = Box::leak(collector.url().into_boxed_str());
+pub(crate) async fn traced(collector: &Collector) -> Cluster {
+    traced_at(&collector.url()).await
+}
+
+/// The same of whatever takes spans there.
+pub(crate) async fn traced_at(url: &str) -> Cluster {
+    let url: &'static str = Box::leak(url.to_owned().into_boxed_str());
     let flags: &'static [&'static str] = Box::leak(Box::new(["--otlp", url]));
     let mut cluster = Cluster::start_with(flags, &[]).await;
     cluster.spawn_agent_with(&AgentFlags::default(), flags);
@@ -54,22 +58,22 @@ async fn traced(collector: &Collector) -> Cluster {
     cluster
 }
 
-async fn session(client: &Client) -> Session {
+pub(crate) async fn session(client: &Client) -> Session {
     Runner::new(client).name("traced").start().await.unwrap()
 }
 
-fn task(module: haggle_core::Digest) -> Task {
+pub(crate) fn task(module: haggle_core::Digest) -> Task {
     Task::new(module).cpus("0.5").mem("32MiB").name("traced")
 }
 
 /// Runs a task to its end, and says which trace it was.
-async fn run(session: &Session, task: Task) -> (TaskId, TaskState) {
+pub(crate) async fn run(session: &Session, task: Task) -> (TaskId, TaskState) {
     let status = session.submit(task).await.unwrap().ended().await.unwrap();
     (status.task, status.state)
 }
 
 /// Each span by its name, of which there is one.
-fn by_name(spans: &[Span]) -> BTreeMap<&str, &Span> {
+pub(crate) fn by_name(spans: &[Span]) -> BTreeMap<&str, &Span> {
     let named: BTreeMap<_, _> = spans.iter().map(|span| (span.name.as_str(), span)).collect();
     assert_eq!(named.len(), spans.len(), "{spans:#?}");
     named
@@ -77,7 +81,7 @@ fn by_name(spans: &[Span]) -> BTreeMap<&str, &Span> {
 
 /// Every part is one of the task, begins where the one before ended, and ends no earlier than it began.
 #[track_caller]
-fn assert_whole(spans: &[Span]) {
+pub(crate) fn assert_whole(spans: &[Span]) {
     let named = by_name(spans);
     let task = named["task"];
     for span in spans {
@@ -101,7 +105,7 @@ fn assert_whole(spans: &[Span]) {
     }
 }
 
-async fn running(cluster: &Cluster, session: &Session, task: Task) -> (TaskHandle, TaskId) {
+pub(crate) async fn running(cluster: &Cluster, session: &Session, task: Task) -> (TaskHandle, TaskId) {
     let client = cluster.client().await;
     let handle = session.submit(task).await.unwrap();
     let framework = session.framework();
@@ -117,20 +121,20 @@ async fn running(cluster: &Cluster, session: &Session, task: Task) -> (TaskHandl
 }
 
 /// The command line without a cluster of anybody's.
-fn alone(home: &TempDir, args: &[&str]) -> Command {
+pub(crate) fn alone(home: &TempDir, args: &[&str]) -> Command {
     let mut command = Command::new(binary("haggle"));
     Home::below(home.path()).take_in(&mut command);
     command.args(args);
     command
 }
 
-fn module(folder: &TempDir, guest: &str) -> String {
+pub(crate) fn module(folder: &TempDir, guest: &str) -> String {
     let path = folder.path().join("guest.wasm");
     std::fs::write(&path, guests::compile(guest)).unwrap();
     path.display().to_string()
 }
 
-async fn output(mut command: Command) -> Output {
+pub(crate) async fn output(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
@@ -429,72 +433,5 @@ async fn where_only_the_agent_records_it_records_all_of_a_task() {
     let root = collector.task(&id.to_string()).await;
     let spans = collector.trace(&root.trace, &["task", "fetch", "compile", "start", "run", "end"]).await;
     assert!(spans.iter().all(|span| span.service == "haggle-agent" && (span.name == "task" || span.parent == root.id)));
-    session.close().await;
-}
-
-#[tokio::test]
-async fn a_collector_that_takes_nothing_holds_nothing_up_and_is_told_later() {
-    let collector = Collector::start();
-    collector.answers(503);
-    let cluster = traced(&collector).await;
-    let client = cluster.client().await;
-    let session = session(&client).await;
-    let module = client.upload_bytes(new_noop()).await.unwrap();
-
-    let (id, state) = run(&session, task(module)).await;
-    assert_eq!((state, collector.spans().len()), (TaskState::Finished, 0));
-    until("the master has complained", async || cluster.master.log().contains("takes no spans now").then_some(()))
-        .await;
-    collector.answers(200);
-
-    let root = collector.task(&id.to_string()).await;
-    assert_whole(&collector.trace(&root.trace, &ALL).await);
-    assert_eq!(cluster.master.log().matches("takes no spans now").count(), 1);
-    session.close().await;
-}
-
-#[tokio::test]
-async fn what_names_no_collector_is_refused_before_anything_starts() {
-    let folder = TempDir::new().unwrap();
-    let guest = module(&folder, guests::NOOP);
-    let bad = |args: &[&str]| alone(&folder, args);
-    let mut of_env = bad(&["run", &guest]);
-    of_env.env("OTEL_EXPORTER_OTLP_ENDPOINT", "nowhere");
-
-    for (command, why) in [
-        (bad(&["master", "--otlp", "localhost:4318"]), "no URL of an OTLP collector"),
-        (bad(&["agent", "--otlp", "http://user:hunter2@a:4318"]), "names no user or password"),
-        (bad(&["up", "--otlp", "http://a:4318", "--otlp-sample", "2"]), "no number from 0 to 1"),
-        (bad(&["--master", "http://127.0.0.1:1", "run", &guest, "--otlp", "http://a:4318"]), "--master"),
-        (of_env, "OTEL_EXPORTER_OTLP_ENDPOINT: "),
-    ] {
-        let output = output(command).await;
-
-        let said = text(&output.stderr);
-        assert!(!output.status.success() && said.contains(why), "{said}");
-        // Clap shows what was typed, as the shell's own history does.
-    }
-}
-
-#[tokio::test]
-async fn spans_are_counted_among_the_masters_metrics() {
-    let collector = Collector::start();
-    let cluster = traced(&collector).await;
-    let client = cluster.client().await;
-    let session = session(&client).await;
-    let module = client.upload_bytes(new_noop()).await.unwrap();
-    let (id, _) = run(&session, task(module)).await;
-    collector.task(&id.to_string()).await;
-
-    let token = said(&cluster, &["token", "create", "--kind", "viewer", "--role", "*", "--ttl", "1h"]).await;
-    let mut stream = TcpStream::connect(cluster.url.strip_prefix("http://").unwrap()).await.unwrap();
-    let head = format!("GET /metrics HTTP/1.0\r\nauthorization: Bearer {}\r\n\r\n", token.trim());
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).await.unwrap();
-
-    assert!(page.contains("haggle_trace_spans_total{fate=\"dropped\"} 0"), "{page}");
-    let sent = page.lines().find_map(|line| line.strip_prefix("haggle_trace_spans_total{fate=\"sent\"} ")).unwrap();
-    assert!(sent.parse::<f64>().unwrap() >= 4.0, "{sent}");
     session.close().await;
 }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -16,9 +21,14 @@ use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{Span as WireSpan, status};
 use prost::Message;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use crate::wait::until;
 
@@ -65,6 +75,8 @@ struct Heard {
 #[derive(Debug)]
 pub struct Collector {
     address: SocketAddr,
+    /// The file with its certificate, if it speaks TLS.
+    certificate: Option<PathBuf>,
     heard: Arc<Heard>,
     _stop: oneshot::Sender<()>,
 }
@@ -75,6 +87,34 @@ impl Collector {
     /// # Panics
     /// When it cannot listen.
     pub fn start() -> Self {
+        Self::listen(None)
+    }
+
+    /// One that speaks TLS, by a certificate that is in a file of this folder: see [`Self::certificate`].
+    ///
+    /// # Panics
+    /// When it cannot listen, or the folder cannot be written to.
+    pub fn secure(folder: &Path) -> Self {
+        let key = KeyPair::generate().expect("there is chance");
+        let named = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address is a name");
+        let certificate = named.self_signed(&key).expect("a certificate can be signed");
+        let path = folder.join("collector.pem");
+        let encoded = BASE64_STANDARD.encode(certificate.der());
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n");
+        std::fs::write(&path, pem).expect("the folder can be written to");
+        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+        let private = PrivateKeyDer::try_from(key.serialize_der()).expect("it was just made");
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks the usual versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .expect("the key is the certificate's");
+        Self::listen(Some((TlsAcceptor::from(Arc::new(config)), path)))
+    }
+
+    fn listen(tls: Option<(TlsAcceptor, PathBuf)>) -> Self {
+        let (acceptor, certificate) = tls.unzip();
         let heard = Arc::new(Heard { answer: AtomicU16::new(200), ..Heard::default() });
         let (stop, stopped) = oneshot::channel::<()>();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -84,17 +124,25 @@ impl Collector {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, hears) => {}
+                    () = serve(listener, acceptor, hears) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, heard, _stop: stop }
+        Self { address, certificate, heard, _stop: stop }
     }
 
     /// As `--otlp` takes it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.certificate.is_some() { "https" } else { "http" }, self.address)
+    }
+
+    /// What `OTEL_EXPORTER_OTLP_CERTIFICATE` names, so that it is believed.
+    ///
+    /// # Panics
+    /// When it speaks in plain text.
+    pub fn certificate(&self) -> &Path {
+        self.certificate.as_deref().expect("it speaks TLS")
     }
 
     /// From now on it answers so: with anything but 200 it takes nothing.
@@ -153,22 +201,36 @@ impl Collector {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, heard: Arc<Heard>) {
+async fn serve(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, heard: Arc<Heard>) {
     listener.set_nonblocking(true).expect("a socket need not block");
     let listener = TcpListener::from_std(listener).expect("the runtime takes a socket");
     while let Ok((stream, _)) = listener.accept().await {
-        let heard = Arc::clone(&heard);
+        let (heard, tls) = (Arc::clone(&heard), tls.clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&heard), request));
-            // Whoever is cut off tries again.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            match tls {
+                None => serve_one(stream, heard).await,
+                // Whoever does not believe it hangs up.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve_one(stream, heard).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, heard: Arc<Heard>) {
+    let service = service_fn(|request| answer(Arc::clone(&heard), request));
+    // Whoever is cut off tries again.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(heard: Arc<Heard>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let whole = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let is_packed = head.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip");
+    let whole = if is_packed { unpacked(&whole) } else { whole };
     let is_meant = head.method == Method::POST
         && head.uri.path() == "/v1/traces"
         && head.headers.get("content-type").is_some_and(|kind| kind == "application/x-protobuf");
@@ -184,6 +246,22 @@ async fn answer(heard: Arc<Heard>, request: Request<Incoming>) -> Result<Respons
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     Ok(response)
+}
+
+/// What a collector that hands spans on has packed: by the system's own program, which every machine of these tests has.
+fn unpacked(packed: &[u8]) -> Bytes {
+    let mut gzip = Command::new("gzip")
+        .args(["--decompress", "--stdout"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("gzip can be started");
+    let (mut input, packed) = (gzip.stdin.take().expect("it has an input"), packed.to_vec());
+    // It may write before it has read everything.
+    let writes = thread::spawn(move || input.write_all(&packed));
+    let whole = gzip.wait_with_output().expect("gzip ends").stdout;
+    let _ = writes.join();
+    whole.into()
 }
 
 fn spans(told: ExportTraceServiceRequest) -> Vec<Span> {

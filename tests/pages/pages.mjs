@@ -184,6 +184,32 @@ if (shots) {
   });
 }
 
+await step('the life of a task is a line of dots, from when it was asked for to its end', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto(`/tasks/${ended}`);
+  const names = await page.locator('.life .what').allInnerTexts();
+  const times = await page.locator('.life .then').allInnerTexts();
+  assert.deepEqual(names, ['submitted', 'offered', 'sent', 'fetched', 'compiled', 'started', 'finished']);
+  assert.ok(times.length === 6 && times.every((time) => /^[0-9.]+ (µs|ms|s)$/.test(time)), times.join(', '));
+  const told = await page.evaluate(async () => (await fetch(`${location.pathname}.json`)).json());
+  assert.deepEqual(told.life.map(({ step }) => step), names);
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await step('a task is run again on its page, which leads to the new one', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto(`/tasks/${ended}`);
+  await page.click('summary:has-text("Run again")');
+  assert.ok(await page.isVisible(`text=haggle again ${ended}`));
+  await page.click('button:has-text("Run again")');
+  await page.waitForURL((address) => /^\/tasks\/task-\d+\.1$/.test(address.pathname) && !address.pathname.endsWith(ended));
+  await page.locator('.badge', { hasText: 'done' }).first().waitFor();
+  assert.match(await page.innerText('main'), /hello, world/);
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
 await step('a task is killed on its page, which tells so', async () => {
   const { context, page, trouble } = await open({ storageState: state });
   await page.goto(`/tasks/${task}`);

@@ -75,6 +75,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_shells();
     mesos::ensure_clients(workspace);
     tools::ensure_s3(workspace);
+    tools::ensure_collector(workspace);
     python::check(workspace)?;
     let mut tests = tests(workspace);
     tests.env("HAGGLE_WASM_CARGO", toolchain::ensure(None)?);
@@ -145,6 +146,7 @@ pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
     }
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
     cargo.env("HAGGLE_TEST_MESOS", mesos::clients(workspace)).env("HAGGLE_TEST_S3", tools::s3(workspace));
+    cargo.env("HAGGLE_TEST_COLLECTOR", tools::collector(workspace));
     cargo
 }
 

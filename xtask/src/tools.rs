@@ -209,6 +209,46 @@ pub(crate) fn s3(workspace: &Workspace) -> PathBuf {
     workspace.target.join("tools").join("s3")
 }
 
+/// A collector of traces that others wrote, in Rust, for tests: 10 MB. Its package has a program for each version of Python, which it links
+/// to.
+const COLLECTOR: &str = "rotel==0.0.1a15 \\
+    --hash=sha256:797faed4ec003b0b1ab65fee25a18c991cb863c221f503d383425f0958aaa5fa \\
+    --hash=sha256:2f4117e58410c933e0dc042a268ef738dab2e3a5d63b5831209acdac2a6ddcb7 \\
+    --hash=sha256:6b1a12b2d6d52ab10574cb111053402f2bc195fa55453b19294af57c0d35bece \\
+    --hash=sha256:322a830deed963dd5dcc460007e917eec071c5977e51c3a06029348f39e4eec9
+";
+
+/// Fetches it, unless it is there. Without it the test that needs it is left out, and says so.
+pub(crate) fn ensure_collector(workspace: &Workspace) {
+    let folder = collector(workspace);
+    if folder.exists() {
+        return;
+    }
+    let fetched = timed("fetch a collector of traces for tests", || {
+        // It appears when it is whole.
+        let draft = folder.with_extension("draft");
+        let _ = fs::remove_dir_all(&draft);
+        fs::create_dir_all(&draft).with_context(|| format!("cannot make {}", draft.display()))?;
+        let wanted = draft.join("requirements.txt");
+        fs::write(&wanted, COLLECTOR).with_context(|| format!("cannot write {}", wanted.display()))?;
+        let mut pip = Command::new(languages::python()?);
+        pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install", "--no-deps"]);
+        pip.args(["--only-binary", ":all:", "--require-hashes", "--target", ".", "-r", "requirements.txt"]);
+        process::output(pip.current_dir(&draft))?;
+        // Whether the library of its Python is there, too.
+        process::output(Command::new(draft.join("rotel").join("rotel-agent")).arg("--version"))?;
+        fs::rename(&draft, &folder).with_context(|| format!("cannot make {}", folder.display()))
+    });
+    if let Err(error) = fetched {
+        eprintln!("no collector of traces: the test that needs one is left out: {error:#}");
+    }
+}
+
+/// Where it is.
+pub(crate) fn collector(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools").join("collector")
+}
+
 /// Installs a package of npm into a folder; and node and npm themselves, where this is Debian.
 pub(crate) fn npm_install(folder: &Path, package: &str) -> anyhow::Result<()> {
     let there = || process::exists("node") && process::exists("npm");

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 
 use haggle_core::cluster::AgentCommand;
-use haggle_core::node::Effect;
+use haggle_core::node::{Command, Effect};
 use haggle_core::{Now, QueueUpdate, Source, TaskId, TaskStatus};
 use haggle_executor::Wanted;
 use tokio::task::spawn_blocking;
@@ -73,6 +73,12 @@ impl Driver {
 
     pub(super) fn go_on(&mut self, now: Now, began: Began, effects: &mut Vec<Effect>) {
         began.work.into_iter().for_each(|work| self.begin(work));
+        for task in began.fetched {
+            self.apply(now, Command::Fetched(task), effects);
+        }
+        for task in began.compiled {
+            self.apply(now, Command::Compiled(task), effects);
+        }
         for never_ran in began.never_ran {
             self.never_ran(now, never_ran, effects);
         }

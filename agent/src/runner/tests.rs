@@ -12,6 +12,8 @@ use haggle_core::{
 
 use super::*;
 
+mod life;
+
 #[derive(Clone, Default)]
 struct Recorder(Rc<RefCell<Vec<String>>>);
 

@@ -37,8 +37,8 @@ pub(crate) use authority::{CaArgs, CaCommand, RotateArgs, SealKeyArgs};
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{
-    AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs,
-    UploadArgs, WatchArgs,
+    AgainArgs, AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs,
+    RemoveArgs, UploadArgs, WatchArgs,
 };
 pub(crate) use proxy::{ProxyArgs, UiArgs};
 pub(crate) use roles::{
@@ -213,6 +213,7 @@ pub(crate) enum Command {
     Limits(LimitsArgs),
     Logs(LogsArgs),
     Kill(KillArgs),
+    Again(AgainArgs),
     Upload(UploadArgs),
     Artifacts(ArtifactsArgs),
     Push(PushArgs),

@@ -155,6 +155,23 @@ pub(crate) struct KillArgs {
     pub(crate) list: ListArgs,
 }
 
+/// Run a task once more, by what it was launched with
+///
+/// It is a new task, of a new framework in your name and in the same role. The master keeps what the last tasks were launched with; those
+/// of `haggle run` without --master are nobody's once that has ended.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle again task-1.1
+  haggle logs --follow \"$(haggle again task-1.1)\"")]
+pub(crate) struct AgainArgs {
+    /// Its id, as `haggle ps --all` shows it
+    #[arg(value_name = "TASK", add = completions::tasks())]
+    pub(crate) task: TaskId,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
 /// Put files into the cluster: modules and inputs, for frameworks that name them by their digests
 #[derive(Args, Debug)]
 #[command(after_help = "\

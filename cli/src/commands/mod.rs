@@ -1,5 +1,6 @@
 //! Every command: which function runs it, and on how many threads.
 
+mod again;
 mod agent;
 pub(crate) mod agents;
 mod artifacts;
@@ -106,6 +107,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Limits(args) => on_this_thread(limits::run(target, args)),
         Command::Logs(args) => on_this_thread(logs::run(target, args)),
         Command::Kill(args) => on_this_thread(kill::run(target, args)),
+        Command::Again(args) => on_this_thread(again::run(target, args)),
         Command::Upload(args) => on_this_thread(upload::run(target, args)),
         Command::Artifacts(args) => on_this_thread(artifacts::run(target, args)),
         Command::Watch(args) => on_this_thread(watch::run(target, args)),

@@ -114,6 +114,7 @@ table! {
     SetPlacement   "Operator/SetPlacement" "choose how agents are chosen for roles" [All, All, No, No, No, No, No];
     SetMinAllocatable "Operator/SetMinAllocatable" "set the least that roles are offered" [All, All, No, No, No, No, No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
+    RunAgain       "Operator/RunAgain"   "run tasks again"              [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];
     DeactivateAgent "Operator/DeactivateAgent" "deactivate agents"      [All, All, No,  No,  No,  No,  No];
@@ -181,6 +182,7 @@ impl Verb {
                 | Self::RemoveArtifact
                 | Self::Collect
                 | Self::KillTask
+                | Self::RunAgain
                 | Self::MarkAgentGone
                 | Self::RemoveAgent
                 | Self::DeactivateAgent

@@ -8,13 +8,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
+use super::moments::Moments;
 use super::not_launched::{BadOffers, Limited, NotLaunched};
 use super::offers;
 use super::operations::{Plan, drop_operation, for_others};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
-use super::view::Life;
 use crate::access::Verb;
 use crate::allocator::Promise;
 use crate::group::Group;
@@ -66,7 +66,7 @@ pub(super) fn accept(
         }
     };
     if !operations.is_empty() {
-        let Taken { agent, role, left } = &mut taken;
+        let Taken { agent, role, left, .. } = &mut taken;
         let mut plan = Plan::new(state, session, framework, role)?;
         for operation in operations {
             if let Err(why) = plan.add(state, *agent, &operation, left) {
@@ -89,8 +89,9 @@ pub(super) fn accept(
                 let task = counts_towards(task, &taken.role, None);
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
-                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None };
-                launch(state, now, taken.agent, launched, portion, order, out);
+                let life = Moments::sent(now, taken.offered, task.waited);
+                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None, life };
+                launch(state, taken.agent, launched, portion, order, out);
             }
             Err(why) => {
                 at_limit = at_limit.max(why.limits());
@@ -149,8 +150,9 @@ pub(super) fn open(
             let volumes = spec.volumes.iter().map(|volume| volume.id).collect();
             state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, volumes)], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
-            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None };
-            launch(state, now, agent, launched, portion, order, out);
+            let life = Moments::sent(now, taken.offered, None);
+            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None, life };
+            launch(state, agent, launched, portion, order, out);
         }
         Err(why) => {
             at_limit = why.limits();
@@ -175,13 +177,15 @@ pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize
 pub(super) struct Taken {
     pub(super) agent: AgentId,
     pub(super) role: Arc<str>,
+    /// When the last of them was made.
+    pub(super) offered: Now,
     pub(super) left: Portion,
 }
 
 /// Closes offers of one agent and one role that are the framework's: what they promised is in hand. Of others it gets nothing,
 /// and loses what it named.
 fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<Taken, BadOffers> {
-    let (agent, role) = place_of(state, now, framework, offers).inspect_err(|_| {
+    let (agent, role, offered) = place_of(state, now, framework, offers).inspect_err(|_| {
         let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
         let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
         offers::give_back(state, own, OfferEnd::Accepted);
@@ -194,11 +198,11 @@ fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId])
         };
         left.give(&portion);
     }
-    Ok(Taken { agent, role, left })
+    Ok(Taken { agent, role, offered, left })
 }
 
 pub(super) fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
-    let Taken { agent, role, left } = taken;
+    let Taken { agent, role, left, .. } = taken;
     if !left.is_empty() {
         state.allocator.free(framework, &role, agent, &left);
         if !refuse.is_zero() {
@@ -235,17 +239,19 @@ pub(super) fn counts_towards(mut task: Arc<TaskSpec>, role: &str, group: Option<
     task
 }
 
-/// The one agent that all these offers are of, and the one role that they are for.
+/// The one agent that all these offers are of, the one role that they are for, and when the last of them was made.
 fn place_of(
     state: &State,
     now: Now,
     framework: FrameworkId,
     offers: &[OfferId],
-) -> Result<(AgentId, Arc<str>), BadOffers> {
+) -> Result<(AgentId, Arc<str>, Now), BadOffers> {
+    let mut offered = Now::ZERO;
     let mut first: Option<(OfferId, AgentId, &Arc<str>)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
         let offer = own_offer(state, now, framework, id, &mut seen)?;
+        offered = offered.max(offer.since);
         match first {
             Some((other, agent, _)) if agent != offer.agent => {
                 return Err(BadOffers::Mixed(other, agent, id, offer.agent));
@@ -257,7 +263,7 @@ fn place_of(
             None => first = Some((id, offer.agent, &offer.role)),
         }
     }
-    first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
+    first.map(|(_, agent, role)| (agent, Arc::clone(role), offered)).ok_or(BadOffers::None)
 }
 
 /// An open offer to a framework that it has not named before.
@@ -351,13 +357,13 @@ pub(super) struct Launched<'a> {
     /// For which role.
     pub(super) role: &'a str,
     pub(super) group: Option<Group>,
+    pub(super) life: Moments,
 }
 
 pub(super) fn launch(
     state: &mut State,
-    now: Now,
     agent: AgentId,
-    Launched { id, name, role, group }: Launched<'_>,
+    Launched { id, name, role, group, life }: Launched<'_>,
     portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,
@@ -376,7 +382,7 @@ pub(super) fn launch(
         kill: false,
         preempted: false,
         nth: state.next_task(),
-        life: Life { launched: Some(now), ..Life::default() },
+        life,
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone().into(),
         kept: false,

@@ -16,6 +16,7 @@ use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
     TaskId, UpdateId, VolumeId,
 };
+use crate::life::HeldLife;
 use crate::offer::OfferOperation;
 use crate::placement::Placement;
 use crate::quantity::{Bytes, MilliCpu};
@@ -226,6 +227,8 @@ pub struct HeldTask {
     pub group: Option<Group>,
     /// The span that it is, as the master that launched it said.
     pub trace: Option<Box<TaskTrace>>,
+    /// When what became of it; `None` when an earlier agent received it.
+    pub life: Option<HeldLife>,
 }
 
 /// A command of a framework with its number.

@@ -26,6 +26,7 @@ const UNACKNOWLEDGED_MAX: usize = 4;
 /// Passes tasks on to where their allocation is. Those that cannot be in it are told so, as one that is launched in vain.
 pub(super) fn enqueue(
     state: &mut State,
+    now: Now,
     session: SessionId,
     allocation: TaskId,
     tasks: Vec<QueuedTasks>,
@@ -52,6 +53,8 @@ pub(super) fn enqueue(
                     allocation: allocation.number,
                     shape: Arc::new(Shape::from(&*tasks.spec)),
                     stands: Stands::Waiting,
+                    sent: Some(now),
+                    since: None,
                 };
                 has += tasks.count as usize;
                 state.tally.launches(u64::from(tasks.count));
@@ -172,12 +175,19 @@ pub(super) fn update(
             true => update,
             false => Arc::new(QueueUpdate { agent: Some(agent), ..Arc::unwrap_or_clone(update) }),
         };
-        update_one(state, agent, session, update, out);
+        update_one(state, now, agent, session, update, out);
     }
     Ok(())
 }
 
-fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc<QueueUpdate>, out: &mut Vec<Effect>) {
+fn update_one(
+    state: &mut State,
+    now: Now,
+    agent: AgentId,
+    session: SessionId,
+    update: Arc<QueueUpdate>,
+    out: &mut Vec<Effect>,
+) {
     let (id, number) = (update.allocation, update.update);
     let has_framework = state.frameworks.contains_key(&id.framework);
     let its = state.tasks.get_mut(&id).filter(|task| task.agent == agent && task.allocation.is_some());
@@ -205,7 +215,7 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
         let tenant = Arc::clone(&task.tenant);
         tally(state, &tenant, &update);
     }
-    let late = if has_framework { begin(state, &update) } else { update.started.clone() };
+    let late = if has_framework { begin(state, now, &update) } else { update.started.clone() };
     announce(&update, is_news, &late, out);
     if !has_framework {
         acknowledge_ourselves(session, &update, out);
@@ -218,7 +228,9 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
         let mut next = first;
         for run in taken {
             ended_unknown(state, id, next, run.first.number, number);
-            let queued = Queued { stands: Stands::Ended(number, TaskState::Finished), ..run.value };
+            let again = matches!(run.value.stands, Stands::Ended(..));
+            let since = run.value.since.filter(|_| again).or(Some(now));
+            let queued = Queued { stands: Stands::Ended(number, TaskState::Finished), since, ..run.value };
             state.insert_queued(id, run.first.number, run.count, queued);
             next = run.first.number + run.count;
         }
@@ -228,13 +240,13 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
 }
 
 /// Notes which tasks have begun. Gives back those of which that is no news: few or none.
-fn begin(state: &mut State, update: &QueueUpdate) -> Vec<u64> {
+fn begin(state: &mut State, now: Now, update: &QueueUpdate) -> Vec<u64> {
     let mut late = Vec::new();
     for &number in &update.started {
         let id = TaskId { number, ..update.allocation };
         match state.queued.get(id).filter(|queued| queued.stands == Stands::Waiting) {
             Some(queued) => {
-                let running = Queued { stands: Stands::Running, ..queued.clone() };
+                let running = Queued { stands: Stands::Running, since: Some(now), ..queued.clone() };
                 state.moves_queued(id, running);
             }
             None => late.push(number),
@@ -282,6 +294,8 @@ fn ended_unknown(state: &mut State, allocation: TaskId, from: u64, to: u64, upda
             allocation: allocation.number,
             shape: Arc::new(shape),
             stands: Stands::Ended(update, TaskState::Finished),
+            sent: None,
+            since: None,
         };
         state.insert_queued(allocation, from, to - from, queued);
     }

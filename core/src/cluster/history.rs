@@ -9,7 +9,7 @@ use super::queued::Queued;
 use super::state::Task;
 use crate::access::Tenant;
 use crate::id::{FrameworkId, TaskId};
-use crate::queue::{QueueEnd, QueueUpdate, Shape};
+use crate::queue::{QueueEnd, QueueUpdate};
 use crate::runs::Run;
 use crate::task::{TaskState, TaskStatus};
 
@@ -46,7 +46,7 @@ pub(super) struct EndedQueued {
 #[derive(Clone, Copy)]
 pub(super) enum Ended<'a> {
     Task(&'a Task),
-    Queued { tenant: &'a Arc<Tenant>, shape: &'a Shape, update: &'a QueueUpdate, end: &'a QueueEnd },
+    Queued { tenant: &'a Arc<Tenant>, queued: &'a Queued, update: &'a QueueUpdate, end: &'a QueueEnd },
 }
 
 impl Ended<'_> {
@@ -91,7 +91,7 @@ impl EndedQueued {
             (passed.saturating_sub(at)..end.count).filter_map(move |nth| {
                 let id = TaskId { number: end.first.saturating_add(nth), ..update.allocation };
                 let run = runs.get(runs.partition_point(|run| run.last() < id)).filter(|run| run.first <= id)?;
-                Some((at.saturating_add(nth), id, Ended::Queued { tenant, shape: &run.value.shape, update, end }))
+                Some((at.saturating_add(nth), id, Ended::Queued { tenant, queued: &run.value, update, end }))
             })
         })
     }

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
+use super::moments::Moments;
 use super::queued::{Queued, Stands, with_queue};
 use super::state::{Orphan, Registering, State, Task};
-use super::view::Life;
 use super::{enqueue, groups, reconcile, revocable, updates, withdrawal};
 use crate::access::is_role;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId, VolumeId};
@@ -150,7 +150,8 @@ fn take_in_run(state: &mut State, session: SessionId, allocation: TaskId, held: 
         allocated.named_ended |= !adopted.is_empty();
     }
     for (first, count) in adopted {
-        let queued = Queued { allocation: allocation.number, shape: Arc::clone(&shape), stands };
+        let shape = Arc::clone(&shape);
+        let queued = Queued { allocation: allocation.number, shape, stands, sent: None, since: None };
         state.insert_queued(allocation, first, count, queued);
         // An earlier master took them in. Their framework is told.
         for number in first..=first + (count - 1) {
@@ -190,7 +191,7 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
     let Some(task) = state.tasks.get_mut(&id) else {
         let is_new = state.frameworks.contains_key(&id.framework) && !state.was_archived(agent, id);
         return match is_new {
-            true => adopt(state, agent, held, out),
+            true => adopt(state, now, agent, held, out),
             false => orphan(state, session, agent, held, out),
         };
     };
@@ -232,8 +233,8 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
 }
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
-pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group, trace: _ } = held;
+pub(super) fn adopt(state: &mut State, now: Now, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
+    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group, trace: _, life } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
     let group = group.filter(|group| state.groups.can_adopt(id, *group));
     let status = TaskStatus {
@@ -252,7 +253,7 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         kill: false,
         preempted: false,
         nth: state.next_task(),
-        life: Life::default(),
+        life: life.map_or_else(Moments::default, |life| Moments::held(now, life)),
         latest_update: update,
         status: status.clone().into(),
         kept: false,

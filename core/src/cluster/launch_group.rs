@@ -12,6 +12,7 @@ use super::accept::{
     tasks_of_principal,
 };
 use super::effect::{AgentOrder, Effect};
+use super::moments::Moments;
 use super::not_launched::{BadOffers, NotLaunched};
 use super::offers;
 use super::operations::{Plan, drop_operation, for_others};
@@ -30,6 +31,8 @@ use crate::time::Now;
 #[derive(Clone)]
 struct Promised {
     role: Arc<str>,
+    /// When the last of them was made.
+    offered: Now,
     agents: BTreeMap<AgentId, OnAgent>,
 }
 
@@ -91,7 +94,7 @@ pub(super) fn launch_group(
             for (agent, others) in others {
                 state.allocator.free(framework, &left.role, agent, &others);
             }
-            carry_out(state, now, framework, &left.role, tasks.into_iter().zip(portions), out);
+            carry_out(state, (now, left.offered), framework, &left.role, tasks.into_iter().zip(portions), out);
             (left, None)
         }
         Err(cause) => {
@@ -104,7 +107,7 @@ pub(super) fn launch_group(
         }
     };
     for (agent, OnAgent { left: rest_of_it, .. }) in left.agents {
-        let taken = Taken { agent, role: Arc::clone(&left.role), left: rest_of_it };
+        let taken = Taken { agent, role: Arc::clone(&left.role), offered: left.offered, left: rest_of_it };
         decline_rest(state, now, framework, taken, refuse);
         if let Some(limited) = at_limit {
             rest(state, now, framework, agent, limited);
@@ -170,9 +173,11 @@ fn plan_all(
 fn promised(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<Promised, BadOffers> {
     let mut seen = BTreeSet::new();
     let mut agents: BTreeMap<AgentId, OnAgent> = BTreeMap::new();
+    let mut offered = Now::ZERO;
     let mut first: Option<(OfferId, &Arc<str>)> = None;
     for &id in offers {
         let offer = own_offer(state, now, framework, id, &mut seen)?;
+        offered = offered.max(offer.since);
         let (other, role) = *first.get_or_insert((id, &offer.role));
         if *role != offer.role {
             return Err(BadOffers::MixedRoles(other, Arc::clone(role), id, Arc::clone(&offer.role)));
@@ -182,7 +187,7 @@ fn promised(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId])
         on_agent.left.give(&offer.portion);
     }
     let (_, role) = first.ok_or(BadOffers::None)?;
-    Ok(Promised { role: Arc::clone(role), agents })
+    Ok(Promised { role: Arc::clone(role), offered, agents })
 }
 
 /// What each task is given, which is left no more; or the first that cannot be launched, and why.
@@ -214,7 +219,7 @@ fn place(state: &State, framework: FrameworkId, tasks: &[Placed], left: &mut Pro
 
 fn carry_out(
     state: &mut State,
-    now: Now,
+    (now, offered): (Now, Now),
     framework: FrameworkId,
     role: &Arc<str>,
     tasks: impl ExactSizeIterator<Item = (Placed, Portion)>,
@@ -228,8 +233,9 @@ fn carry_out(
         launched.entry(agent).or_default().push((task.resources.clone(), task.volumes()));
         let task = counts_towards(task, role, Some(group));
         let order = AgentOrder::Launch(Arc::clone(&task));
-        let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: Some(group) };
-        launch(state, now, agent, launched, portion, order, out);
+        let life = Moments::sent(now, offered, task.waited);
+        let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: Some(group), life };
+        launch(state, agent, launched, portion, order, out);
     }
     for (agent, tasks) in launched {
         let tasks = tasks.iter().map(|(resources, volumes)| (resources, volumes.clone()));

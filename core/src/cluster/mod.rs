@@ -20,6 +20,7 @@ mod inverse;
 mod kill;
 mod launch_group;
 mod maintenance;
+mod moments;
 mod not_launched;
 mod offers;
 mod operations;
@@ -236,7 +237,7 @@ fn framework_says(
             accept::open(state, now, session, &offers, allocation, refuse, out)
         }
         FrameworkCommand::Enqueue { allocation, tasks, last } => {
-            enqueue::enqueue(state, session, allocation, tasks, last, out)
+            enqueue::enqueue(state, now, session, allocation, tasks, last, out)
         }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
         FrameworkCommand::AcceptInverse(offers) => inverse::accept(state, session, &offers),

@@ -9,6 +9,7 @@ use core::ops::Bound;
 
 use super::effect::{Effect, FrameworkEvent};
 use super::history::EndedQueued;
+use super::moments::{Moments, life_in_queue};
 use super::state::{State, Task};
 use super::updates;
 use super::view::Life;
@@ -57,6 +58,10 @@ pub(super) struct Queued {
     pub(super) allocation: u64,
     pub(super) shape: Arc<Shape>,
     pub(super) stands: Stands,
+    /// When it was sent, unless an earlier master did that.
+    pub(super) sent: Option<Now>,
+    /// Since when it runs, or when its end was heard of.
+    pub(super) since: Option<Now>,
 }
 
 /// Where a task in a queue stands, as far as its allocation can be reached.
@@ -90,6 +95,13 @@ impl State {
         let queued = self.queued.get(id)?;
         let Stands::Ended(update, _) = &queued.stands else { return None };
         self.tasks.get(&queued.of(id))?.allocation.as_ref()?.unacknowledged.get(update)?.end_of(id)
+    }
+
+    /// When what became of a task in a queue.
+    pub(super) fn life_in_queue(&self, id: TaskId) -> Option<Life> {
+        let queued = self.queued.get(id)?;
+        let end = self.queued_end(id).and_then(|status| status.usage);
+        Some(life_in_queue(queued, end.map(|usage| usage.wall)))
     }
 
     /// Says once more how a task in a queue ended, if that is known and not acknowledged.
@@ -374,7 +386,7 @@ impl State {
             kill: false,
             preempted: false,
             nth: self.next_task(),
-            life: Life::default(),
+            life: Moments::default(),
             latest_update: UpdateId::UNACKNOWLEDGED,
             status: status.clone().into(),
             kept: false,

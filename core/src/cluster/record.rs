@@ -118,6 +118,11 @@ impl State {
             ..TaskStatus::new(id, UpdateId::by_master(self.epoch, self.last_update), next, Source::Master)
         };
         updates::let_go(self, id);
+        if next.is_terminal()
+            && let Some(task) = self.tasks.get_mut(&id)
+        {
+            task.life.ends(now);
+        }
         self.note(id, status.clone());
         if next == TaskState::Unreachable {
             self.release(id);

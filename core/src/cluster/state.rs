@@ -15,6 +15,7 @@ use super::guard::StormGuard;
 use super::history::History;
 use super::inverse::InverseOffers;
 use super::maintenance::Windows;
+use super::moments::Moments;
 use super::operator::Requests;
 use super::principals::Principals;
 use super::queued::{Allocation, Queued};
@@ -23,7 +24,6 @@ use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
 use super::told::Told;
-use super::view::Life;
 use super::volumes::Volumes;
 use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
@@ -198,7 +198,7 @@ pub(super) struct Task {
     /// Which of this master's tasks it is, in the order in which it heard of them.
     pub(super) nth: u64,
     /// When what became of it.
-    pub(super) life: Life,
+    pub(super) life: Moments,
     /// The latest update of its agent.
     pub(super) latest_update: UpdateId,
     /// The last that is known of it.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::Cluster;
 use super::history::Ended;
+use super::moments::life_in_queue;
 use super::queued::{Live, Queued, Stands};
 use super::state::{State, Task};
 use super::told::Told;
@@ -100,7 +101,11 @@ impl Cluster {
 
     /// When what became of a task, as far as this master knows.
     pub fn life_of(&self, id: TaskId) -> Life {
-        self.state.task(id).map(|task| task.life).unwrap_or_default()
+        let known = self.state.task(id).map(|task| task.life.life()).or_else(|| self.state.life_in_queue(id));
+        known.unwrap_or_else(|| match self.state.history.queued(id) {
+            Some(Ended::Queued { queued, end, .. }) => life_in_queue(queued, Some(end.ending.usage.wall)),
+            _ => Life::default(),
+        })
     }
 
     /// Of the tasks behind `after`, those that have ended among them, the next `max`: those of them that `who` may see and
@@ -191,9 +196,9 @@ fn glance<'a>(id: TaskId, task: &'a Task, is_archived: bool) -> TaskGlance<'a> {
 fn ended_glance<'a>(id: TaskId, ended: &Ended<'a>) -> TaskGlance<'a> {
     match *ended {
         Ended::Task(task) => glance(id, task, true),
-        Ended::Queued { tenant, shape, update, end } => TaskGlance {
+        Ended::Queued { tenant, queued, update, end } => TaskGlance {
             id,
-            name: &shape.name,
+            name: &queued.shape.name,
             role: tenant.role(),
             agent: update.agent,
             state: end.ending.state,
@@ -241,7 +246,9 @@ fn view(id: TaskId, task: &Task) -> TaskView {
 fn ended_view(id: TaskId, ended: Ended<'_>) -> Option<TaskView> {
     match ended {
         Ended::Task(task) => Some(view(id, task)),
-        Ended::Queued { tenant, shape, update, end } => shape_view(id, shape, tenant, update.status_of(id, end)),
+        Ended::Queued { tenant, queued, update, end } => {
+            shape_view(id, &queued.shape, tenant, update.status_of(id, end))
+        }
     }
 }
 

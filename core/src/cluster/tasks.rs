@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::agents::heard_from;
 use super::command::HeldTask;
@@ -17,7 +16,7 @@ use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::queue;
 use crate::resources::Resources;
-use crate::task::{TaskState, TaskStatus};
+use crate::task::TaskStatus;
 use crate::time::Now;
 
 /// Bytes of a message that are kept with a task. An agent's own are one line for people.
@@ -67,8 +66,9 @@ fn update_one(
             update,
             group: None,
             trace: None,
+            life: None,
         };
-        inventory::adopt(state, agent, held, out);
+        inventory::adopt(state, now, agent, held, out);
     }
     let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !told_otherwise(task)) else {
         // Its framework has had the last word on it, or is gone, or it runs elsewhere. Agents name all their tasks when they
@@ -76,7 +76,7 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     };
     task.latest_update = task.latest_update.max(update);
-    let started = started_after(task, &status, now);
+    let started = task.life.told(&status, now);
     if ended {
         // Its agent tells of the tasks in it before: what is left never arrived there.
         let why = queue::came_too_late(id);
@@ -108,27 +108,6 @@ fn update_one(
         // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
         state.tell(status, out);
     }
-}
-
-/// Notes when what became of a task, and gives back how long it took to start, when this is the first that is heard of its
-/// start. One that ran for less than it takes to tell so is heard of at its end.
-fn started_after(task: &mut Task, status: &TaskStatus, now: Now) -> Option<Duration> {
-    let ran = match status.state {
-        TaskState::Starting => {
-            task.life.preparing.get_or_insert(now);
-            return None;
-        }
-        TaskState::Running => Duration::ZERO,
-        state if state.is_terminal() => {
-            task.life.ended.get_or_insert(now);
-            status.usage.as_ref()?.wall
-        }
-        _ => return None,
-    };
-    let launched = task.life.launched.filter(|_| task.life.started.is_none())?;
-    let after = now.since(launched).saturating_sub(ran);
-    task.life.started = Some(launched + after);
-    Some(after)
 }
 
 /// Whether the framework was told an end that the master declared: nothing can follow it.

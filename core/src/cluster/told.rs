@@ -31,8 +31,19 @@ struct End {
 impl From<TaskStatus> for Told {
     /// Of a task that is known, on the agent where that is.
     fn from(status: TaskStatus) -> Self {
-        let TaskStatus { task: _, update, state, reason, source, message, agent: _, exit_code, exceeded, usage } =
-            status;
+        let TaskStatus {
+            task: _,
+            update,
+            state,
+            reason,
+            source,
+            message,
+            agent: _,
+            exit_code,
+            exceeded,
+            usage,
+            prepared: _,
+        } = status;
         let end = End { message, exit_code, exceeded, usage };
         let end = (end != End::default()).then(|| Box::new(end));
         Self { update, state, reason, source, end }

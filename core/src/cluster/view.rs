@@ -266,14 +266,20 @@ pub struct TaskView {
     pub status: TaskStatus,
 }
 
-/// When what became of a task, as this master heard of it. What it has not heard of is `None`: what another master saw,
-/// what has not come yet, and all of a task in a queue.
+/// When what became of a task, in this order, as far as this master heard of it. `None` is what did not happen, what has not come yet,
+/// what only an earlier master heard of, and in a queue whatever comes before it is sent and between that and its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Life {
-    /// Its framework accepted an offer for it, and it was sent to the agent.
-    pub launched: Option<Now>,
-    /// Its agent began to fetch or compile for it, which is not told of one for which everything is there.
-    pub preparing: Option<Now>,
+    /// Its framework was asked for it, where that says how long it waited there.
+    pub submitted: Option<Now>,
+    /// The offer was made that it was launched on; of several, the last. Never before it was submitted.
+    pub offered: Option<Now>,
+    /// Its framework accepted the offer for it, and it was sent to the agent.
+    pub sent: Option<Now>,
+    /// Its module and inputs had been fetched.
+    pub fetched: Option<Now>,
+    /// Its module had been compiled.
+    pub compiled: Option<Now>,
     /// It began to run.
     pub started: Option<Now>,
     /// Its agent told its end.

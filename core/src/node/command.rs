@@ -50,6 +50,10 @@ pub enum Command {
     RemoveFramework(FrameworkId),
     /// Something that the task needs is not here: it is fetched or compiled before the task can start.
     Preparing(TaskId),
+    /// Everything has come that was fetched for the task.
+    Fetched(TaskId),
+    /// The module has been compiled that the task waited for.
+    Compiled(TaskId),
     /// The agent gives a task up: something that it needs cannot be had, or its executor is gone.
     GivenUp {
         /// Which task.

@@ -133,7 +133,7 @@ impl Node {
         match command {
             Command::Registered(id) => self.registered(id),
             Command::Disconnected => self.connected = false,
-            Command::Launch(spec) => return self.launch(spec, out),
+            Command::Launch(spec) => return self.launch(now, spec, out),
             Command::Open(spec) => return self.open(now, spec, out),
             Command::Enqueue { allocation, tasks, last } => {
                 return self.enqueue_tasks(now, allocation, tasks, last, out);
@@ -145,6 +145,8 @@ impl Node {
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),
             Command::Preparing(task) => return self.preparing(task),
+            Command::Fetched(task) => return self.prepared(now, task, |prepared| &mut prepared.fetched),
+            Command::Compiled(task) => return self.prepared(now, task, |prepared| &mut prepared.compiled),
             Command::GivenUp { task, reason, message } => return self.given_up(now, task, reason, message),
             Command::Recover { task, started, stopped, ending, incarnation } => {
                 return self.recover(now, task, started, stopped, ending, incarnation);
@@ -153,7 +155,7 @@ impl Node {
             Command::QueueNews { allocation, started, ended } => {
                 return self.queue_news(now, allocation, started, ended);
             }
-            Command::Started(task) => return self.started(task),
+            Command::Started(task) => return self.started(now, task),
             Command::Ended(task, ending) => return self.ended(now, task, ending),
             Command::Drain => self.start_drain(now, out),
             Command::Tick => self.retry(now, out),
@@ -176,7 +178,7 @@ impl Node {
 
     /// Every task that has not ended, and every ended one whose end is not acknowledged: what to register with. Of each
     /// there is an update that tells where it stands, though it may not be sent yet.
-    pub fn held(&mut self) -> Vec<HeldTask> {
+    pub fn held(&mut self, now: Now) -> Vec<HeldTask> {
         let agent = self.id;
         let held = |(&id, task): (&TaskId, &mut Task)| {
             task.arrived();
@@ -193,6 +195,7 @@ impl Node {
                 update: task.last_update,
                 group: task.summary.group,
                 trace: task.summary.trace.clone(),
+                life: task.life(now),
             }
         };
         self.tasks.iter_mut().map(held).collect()

@@ -33,13 +33,13 @@ impl Node {
         }
     }
 
-    pub(super) fn launch(&mut self, spec: Arc<TaskSpec>, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    pub(super) fn launch(&mut self, now: Now, spec: Arc<TaskSpec>, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let id = spec.id;
         if !self.admits(id, &spec.resources)? {
             return Ok(());
         }
         self.used.give(&spec.resources);
-        self.tasks.insert(id, Task::new(TaskSummary::from(&*spec)));
+        self.tasks.insert(id, Task::received(TaskSummary::from(&*spec), now));
         self.enqueue(id);
         out.push(Effect::Run(spec));
         Ok(())

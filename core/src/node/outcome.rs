@@ -4,15 +4,17 @@ use alloc::string::{String, ToString};
 
 use super::{Node, Refusal};
 use crate::id::TaskId;
+use crate::life::{Lapse, Prepared};
 use crate::lifecycle::TaskEvent;
 use crate::stop::Stop;
 use crate::task::{Ending, Reason, Source, TaskState, Usage};
 use crate::time::Now;
 
 impl Node {
-    pub(super) fn started(&mut self, id: TaskId) -> Result<(), Refusal> {
+    pub(super) fn started(&mut self, now: Now, id: TaskId) -> Result<(), Refusal> {
         let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
         task.started = true;
+        task.starts(now);
         if task.happen(TaskEvent::Reported(TaskState::Running)) {
             self.enqueue(id);
         }
@@ -24,6 +26,18 @@ impl Node {
         if task.arrived() {
             self.enqueue(id);
         }
+        Ok(())
+    }
+
+    /// Notes when something that it waited for was there: its next update tells of that.
+    pub(super) fn prepared(
+        &mut self,
+        now: Now,
+        id: TaskId,
+        what: impl FnOnce(&mut Prepared) -> &mut Option<Lapse>,
+    ) -> Result<(), Refusal> {
+        let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
+        task.is_prepared(now, what);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::queue::Queue;
 use crate::id::UpdateId;
+use crate::life::{HeldLife, Lapse, Prepared};
 use crate::lifecycle::TaskEvent;
 use crate::stop::Stop;
 use crate::task::{Ending, Source, TaskState, TaskStatus, TaskSummary};
@@ -35,6 +36,12 @@ pub(super) struct Task {
     pub(super) retry: Option<Now>,
     /// How long after that once more.
     pub(super) wait: Duration,
+    /// When it was received, unless by an earlier agent.
+    received: Option<Now>,
+    /// What was done then before it could run.
+    prepared: Prepared,
+    /// How long after it was received it began to run.
+    started_after: Option<Lapse>,
     /// Of an allocation, its queue.
     pub(super) queue: Option<Box<Queue>>,
 }
@@ -59,8 +66,15 @@ impl Task {
             pending: Vec::new(),
             retry: None,
             wait: Duration::ZERO,
+            received: None,
+            prepared: Prepared::default(),
+            started_after: None,
             queue: None,
         }
+    }
+
+    pub(super) fn received(summary: TaskSummary, now: Now) -> Self {
+        Self { received: Some(now), ..Self::new(summary) }
     }
 
     /// A task that an earlier agent launched. Its updates have ids that none of that agent's can have, so that a late
@@ -71,6 +85,23 @@ impl Task {
             last_update: UpdateId(u64::from(incarnation) << INCARNATION_SHIFT),
             ..Self::new(summary)
         }
+    }
+
+    pub(super) fn is_prepared(&mut self, now: Now, what: impl FnOnce(&mut Prepared) -> &mut Option<Lapse>) {
+        if let Some(received) = self.received {
+            what(&mut self.prepared).get_or_insert(now.since(received).into());
+        }
+    }
+
+    pub(super) fn starts(&mut self, now: Now) {
+        let after = self.received.map(|received| now.since(received).into());
+        self.started_after = self.started_after.or(after);
+    }
+
+    /// When what became of it, for a master that did not send it.
+    pub(super) fn life(&self, now: Now) -> Option<HeldLife> {
+        let age = now.since(self.received?).into();
+        Some(HeldLife { age, prepared: self.prepared, started: self.started_after })
     }
 
     /// Moves on, unless the news comes too late or twice.
@@ -101,6 +132,7 @@ impl Task {
             Some((source, ending)) => TaskStatus::ended(self.summary.id, self.last_update, source, ending),
             None => TaskStatus::new(self.summary.id, self.last_update, self.state, Source::Agent),
         };
+        let status = TaskStatus { prepared: self.prepared, ..status };
         if !self.state.is_terminal() {
             self.pending.clear();
         }

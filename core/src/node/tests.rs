@@ -14,6 +14,7 @@ use crate::task::{Ending, Limits, Reason, Sharing, Source, TaskSpec, TaskState, 
 use crate::time::Now;
 
 mod drain;
+mod life;
 mod queues;
 mod updates;
 
@@ -236,7 +237,7 @@ fn it_registers_with_what_runs_and_what_is_unacknowledged() {
     world.batch([Command::Launch(spec(number(2))), Command::Started(number(2))]);
     world.batch([Command::Ended(number(2), ending(TaskState::Failed))]);
 
-    let held: Vec<_> = world.node.held().into_iter().map(|task| (task.id, task.state)).collect();
+    let held: Vec<_> = world.node.held(world.now).into_iter().map(|task| (task.id, task.state)).collect();
 
     assert_eq!(held, [(T, TaskState::Running), (number(2), TaskState::Failed)]);
 }
@@ -294,7 +295,7 @@ fn a_task_of_an_earlier_agent_is_held_and_told_anew() {
     let (mut world, said) = recovered(true, None, None);
 
     assert_eq!(said, ((3 << 32) + 1, TaskState::Running));
-    assert_eq!(world.node.held()[0].state, TaskState::Running);
+    assert_eq!(world.node.held(world.now)[0].state, TaskState::Running);
     assert_eq!(recovered(false, None, None).1.1, TaskState::Starting);
 }
 
@@ -326,7 +327,7 @@ fn a_task_that_ended_for_a_reason_is_told_with_it_by_the_next_agent_too() {
 fn a_task_that_an_earlier_agent_told_to_end_ends_for_that_reason() {
     let (mut world, said) = recovered(true, Some(Reason::AgentDraining.into()), None);
     assert_eq!(said.1, TaskState::Running, "the framework may not have heard that it runs");
-    assert_eq!(world.node.held()[0].state, TaskState::Killing);
+    assert_eq!(world.node.held(world.now)[0].state, TaskState::Killing);
 
     assert_eq!(world.batch([preempt(T)]), [], "its executor keeps the first");
     let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
@@ -340,7 +341,7 @@ fn an_acknowledgement_meant_for_an_earlier_agent_settles_nothing() {
     let effects = world.batch([Command::Acknowledge(T, UpdateId(2))]);
 
     assert_eq!(effects, []);
-    assert_eq!(world.node.held().len(), 1);
+    assert_eq!(world.node.held(world.now).len(), 1);
 }
 
 /// Breach: a framework that never acknowledged filled its agents.
@@ -366,7 +367,8 @@ fn what_it_registers_with_names_the_update_that_tells_where_a_task_stands() {
     world.batch([Command::Disconnected]);
     world.batch([Command::Ended(T, ending(TaskState::Finished))]);
 
-    let held: Vec<_> = world.node.held().into_iter().map(|task| (task.id, task.state, task.update.0)).collect();
+    let held: Vec<_> =
+        world.node.held(world.now).into_iter().map(|task| (task.id, task.state, task.update.0)).collect();
 
     assert_eq!(held, [(T, TaskState::Finished, 2), (number(2), TaskState::Starting, 1)]);
 }
@@ -377,7 +379,7 @@ fn an_end_that_it_registers_with_is_not_followed_by_earlier_news() {
     world.batch([Command::Launch(spec(T)), Command::Started(T)]);
     world.batch([Command::Disconnected, Command::Ended(T, ending(TaskState::Finished))]);
 
-    world.node.held();
+    world.node.held(world.now);
 
     assert_eq!(world.sent([Command::Registered(AgentId(1))]), [(T, 2, TaskState::Finished, None)]);
 }

@@ -319,7 +319,18 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
     let (name, role) = ("held".into(), "role".into());
-    HeldTask { id, name, resources, role, volumes: vec![], state, update: UpdateId(2), group: None, trace: None }
+    HeldTask {
+        id,
+        name,
+        resources,
+        role,
+        volumes: vec![],
+        state,
+        update: UpdateId(2),
+        group: None,
+        trace: None,
+        life: None,
+    }
 }
 
 /// The updates that a framework is sent.

@@ -13,6 +13,7 @@ mod frameworks;
 mod group_operations;
 mod groups;
 mod kill;
+mod life;
 mod offers;
 mod properties;
 mod queues;

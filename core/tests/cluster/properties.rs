@@ -184,6 +184,7 @@ impl Chaos {
                     update: UpdateId::UNACKNOWLEDGED,
                     group: spec.group,
                     trace: spec.trace.clone(),
+                    life: None,
                 };
                 assert!(self.launched.insert(spec.id), "{} was launched twice", spec.id);
                 if let Some(group) = spec.group {

@@ -334,7 +334,7 @@ impl Together {
         let agent = Peer { id: AGENT, session };
         self.agent = Some(agent);
         let identity = AgentIdentity { run: self.run, ..self.world.identity(AGENT) };
-        let (tasks, info) = (self.node.held(), agent_info(size(2, 1024)));
+        let (tasks, info) = (self.node.held(self.world.now), agent_info(size(2, 1024)));
         let register = AgentCommand::Register { identity, info, tasks, complete: false };
         let queues = AgentCommand::HoldsQueues { queues: self.node.held_queues(), complete: true };
         for report in [register, queues] {
@@ -348,7 +348,7 @@ impl Together {
         self.break_up();
         self.run += 1;
         self.incarnation += 1;
-        let held_before = self.node.held().iter().any(|held| held.id.number == ALLOCATION);
+        let held_before = self.node.held(self.world.now).iter().any(|held| held.id.number == ALLOCATION);
         self.node = new_node();
         if !held_before {
             return;
@@ -442,7 +442,7 @@ proptest! {
         prop_assert_eq!(&told, &together.accepted);
         prop_assert!(together.is_over.is_some());
         prop_assert!(together.executor.ended.is_empty() && together.executor.running.is_empty());
-        prop_assert_eq!(together.node.held(), vec![]);
+        prop_assert_eq!(together.node.held(together.world.now), vec![]);
         let counts = together.world.cluster.counts();
         prop_assert_eq!((counts.tasks, counts.queued, counts.kept_updates), (0, 0, 0));
     }

@@ -86,7 +86,7 @@ fn a_start_counts_from_the_launch_to_the_first_that_is_heard_of_it() {
     world.update(agent, slow, 3, TaskState::Finished);
 
     let life = world.cluster.life_of(slow);
-    let since = |at: Option<Now>| at.unwrap().since(life.launched.unwrap());
+    let since = |at: Option<Now>| at.unwrap().since(life.sent.unwrap());
     assert_eq!((since(life.started), since(life.ended)), (Duration::from_millis(30), Duration::from_millis(40)));
     let latency = world.cluster.tally().start_latency();
     assert_eq!((latency.count(), latency.sum()), (2, Duration::from_millis(35)));

@@ -33,6 +33,7 @@ use self::peers::Peers;
 use self::spoken::Spoken;
 use self::tenants::Tenants;
 use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
+use crate::again::Specs;
 use crate::artifacts::Store;
 use crate::clock::Clock;
 use crate::error::Failure;
@@ -84,7 +85,7 @@ pub(crate) fn start(
         store.ledger().begin(wall_clock_ms());
     }
     let driver = Driver::new(cluster, registry, clock, room, happenings, guard, timings);
-    let driver = Driver { traces, store: store.clone(), ..driver };
+    let driver = Driver { traces, store: store.clone(), specs: handle.specs().clone(), ..driver };
     sessions.spawn(async move {
         let outcome = driver.run(inbox).await;
         if let Some(store) = store {
@@ -114,6 +115,8 @@ struct Driver {
     traces: Option<Box<Traces>>,
     /// Where it is noted which artifacts tasks need. `None`: nowhere.
     store: Option<Arc<Store>>,
+    /// What the last tasks were launched with.
+    specs: Specs,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
     /// Which of them are of a large message, in order.
@@ -154,6 +157,7 @@ impl Driver {
             happenings,
             traces: None,
             store: None,
+            specs: Specs::default(),
             effects: Vec::new(),
             large: Vec::new(),
             verdicts: Vec::new(),
@@ -423,6 +427,7 @@ impl Driver {
                     if let Some(store) = &self.store {
                         store.use_now(&store.ledger().ordered(&order));
                     }
+                    self.specs.note(&order);
                     self.peers.tell_agent(session, order, place);
                 }
                 Effect::Close(session) => self.peers.close(session),

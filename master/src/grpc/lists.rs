@@ -150,6 +150,7 @@ mod tests {
             update: UpdateId(1),
             group: None,
             trace: None,
+            life: None,
         }
     }
 

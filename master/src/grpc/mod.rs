@@ -30,6 +30,7 @@ use haggle_proto::{MESSAGE_MAX, ORDERS_MAX};
 use tonic::service::Routes;
 
 use crate::access::{Guard, Guarded, Passes};
+use crate::again::Again;
 use crate::artifacts::Store;
 use crate::handle::Handle;
 use crate::inbox::Kind;
@@ -78,13 +79,22 @@ pub(crate) fn leading(
         .max_encoding_message_size(MESSAGE_MAX);
     let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
     let whys = Whys::new(handle.clone());
+    let again = Again::new(handle.clone(), Arc::clone(&store), replicas.clone());
     let areas: Vec<Arc<dyn Area>> = vec![
         Arc::new(Metrics::new(handle.clone(), limits.clone(), Arc::clone(&figures), Arc::clone(puller))),
         Arc::new(Mesos::new(handle.clone(), guard.known().clone(), &reach)),
-        Arc::new(Pages::new(handle.clone(), guard.clone(), Arc::clone(&logs), figures, whys.clone(), &reach)),
+        Arc::new(Pages::new(
+            handle.clone(),
+            guard.clone(),
+            Arc::clone(&logs),
+            figures,
+            whys.clone(),
+            again.clone(),
+            &reach,
+        )),
     ];
     let known = guard.known().clone();
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, whys, known, reach, limits))
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, whys, again, known, reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(

@@ -19,6 +19,7 @@ use super::tokens::{Draft, is_live};
 use super::why::Whys;
 use super::{read_log, watch};
 use crate::access::{Caller, Known, caller, status_of, wall_clock_ms};
+use crate::again::Again;
 use crate::driver::object_of;
 use crate::handle::{Answer, Handle};
 use crate::logs::LogRelay;
@@ -29,6 +30,7 @@ pub(super) struct Operator {
     lists: Lists,
     whys: Whys,
     logs: Arc<LogRelay>,
+    again: Again,
     known: Known,
     reach: Reach,
     authority: Authority,
@@ -41,6 +43,7 @@ impl Operator {
         handle: Handle,
         logs: Arc<LogRelay>,
         whys: Whys,
+        again: Again,
         known: Known,
         reach: Reach,
         limits: LimitList,
@@ -48,7 +51,7 @@ impl Operator {
         let authority = Authority::new(handle.clone(), known.clone(), reach.security.clone());
         let lists = Lists::new(handle.clone());
         let started = Instant::now();
-        Self { lists, whys, handle, logs, known, reach, authority, limits, started }
+        Self { lists, whys, handle, logs, again, known, reach, authority, limits, started }
     }
 
     /// Has a request decided. Made again, it has the same answer.
@@ -318,6 +321,14 @@ impl v1::operator_server::Operator for Operator {
         let v1::KillTaskRequest { task, request } = request.into_inner();
         self.decide(&caller, &request, OperatorCommand::KillTask(named_task(task)?)).await?;
         Ok(Response::new(v1::KillTaskResponse {}))
+    }
+
+    async fn run_again(&self, request: Request<v1::RunAgainRequest>) -> Result<Response<v1::RunAgainResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::RunAgainRequest { task, request } = request.into_inner();
+        let begun = self.again.run(&caller, named_task(task)?, request_id(&request)?).await?;
+        let (framework, task) = (begun.framework.0, begun.task.map(Into::into));
+        Ok(Response::new(v1::RunAgainResponse { framework, task }))
     }
 
     async fn mark_agent_gone(

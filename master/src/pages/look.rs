@@ -5,7 +5,7 @@ use haggle_core::cluster::{AgentView, Cluster, FrameworkView, Page, RoleView, Ta
 use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskState};
 use haggle_pages::link::Query;
 use haggle_pages::views::{
-    AboutAgent, AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, LogTail,
+    AboutAgent, AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, LogTail, May,
     OffersPage, RolesPage, Seen, Shortened, TaskFilter, TaskPage, TasksPage, TokensPage, View, Whole,
 };
 use haggle_proto::v1::OutputStream;
@@ -195,13 +195,17 @@ impl Pages {
         let look = move |cluster: &Cluster, now| {
             let task = cluster.task_for(&of, Verb::ListTasks, id)?;
             let may_kill = cluster.task_for(&of, Verb::KillTask, id).is_some();
+            let may_run =
+                cluster.task_for(&of, Verb::RunAgain, id).is_some() && of.may_use(Verb::Subscribe, &task.role);
             let session = cluster.session_of_agent(task.agent);
-            Some((task, session, cluster.life_of(id), may_kill, now))
+            Some((task, session, cluster.life_of(id), (may_kill, may_run), now))
         };
         let found = self.handle.ask(look).await?;
         let unknown =
             || Status::not_found(format!("there is no {id}: it ended long ago, was never launched, or is not yours"));
-        let (task, session, life, may_kill, now) = found.ok_or_else(unknown)?;
+        let (task, session, life, (may_kill, may_run), now) = found.ok_or_else(unknown)?;
+        let again = may_run.then(|| self.handle.specs().check(id).map_err(|why| why.to_string()));
+        let may = May { kill: may_kill, again: again.filter(|_| !task.is_allocation) };
         let why = match task.status.state {
             TaskState::Staging | TaskState::Starting | TaskState::Unreachable => {
                 self.whys.ask(who.clone(), id.framework, Some(task.role.clone())).await?
@@ -214,7 +218,7 @@ impl Pages {
             tokio::join!(tail(OutputStream::Stdout), tail(OutputStream::Stderr), self.usage_so_far(&task, session));
         let logs: Vec<LogTail> = [stdout, stderr].into_iter().flatten().collect();
         let seen = Seen { life, why, so_far, now, wall_ms: wall_clock_ms() };
-        Ok(TaskPage::new(task, seen, &logs, may_kill))
+        Ok(TaskPage::new(task, seen, &logs, may))
     }
 
     async fn audit(&self) -> Result<Vec<String>, String> {

@@ -32,6 +32,7 @@ use tonic::codegen::http::{HeaderValue, Request, Response, StatusCode};
 use tonic::{Code, Status};
 
 use crate::access::{Guard, caller_of, plain};
+use crate::again::Again;
 use crate::grpc::Whys;
 use crate::handle::Handle;
 use crate::logs::LogRelay;
@@ -52,6 +53,7 @@ pub(crate) struct Pages {
     /// What agents count.
     figures: Arc<AgentFigures>,
     whys: Whys,
+    again: Again,
     hours: Hours,
     /// How commands that are shown name this master.
     master: Arc<str>,
@@ -66,6 +68,7 @@ impl Pages {
         logs: Arc<LogRelay>,
         figures: Arc<AgentFigures>,
         whys: Whys,
+        again: Again,
         reach: &Reach,
     ) -> Self {
         let is_secured = reach.security.is_some();
@@ -73,7 +76,7 @@ impl Pages {
         let address = reach.addresses.first().map_or("127.0.0.1:5050", String::as_str);
         let hours = Hours::start(handle.clone());
         let master = format!("{scheme}://{address}").into();
-        Self { handle, guard, logs, figures, whys, hours, master, is_secured }
+        Self { handle, guard, logs, figures, whys, again, hours, master, is_secured }
     }
 
     /// The whole page around a view, or the view as data.

@@ -39,6 +39,8 @@ pub(super) enum Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Kill(TaskId),
+    /// Run it again.
+    Again(TaskId),
     Deactivate(AgentId),
     Drain(AgentId),
     Reactivate(AgentId),
@@ -87,6 +89,7 @@ impl Route {
             ["tasks", id, "stderr"] => Self::Log(id.parse().ok()?, OutputStream::Stderr),
             ["tasks", id, "usage"] => Self::Usage(id.parse().ok()?),
             ["tasks", id, "kill"] if posts => Self::Act(Act::Kill(id.parse().ok()?)),
+            ["tasks", id, "again"] if posts => Self::Act(Act::Again(id.parse().ok()?)),
             ["agents", id, "deactivate"] if posts => Self::Act(Act::Deactivate(id.parse().ok()?)),
             ["agents", id, "drain"] if posts => Self::Act(Act::Drain(id.parse().ok()?)),
             ["agents", id, "reactivate"] if posts => Self::Act(Act::Reactivate(id.parse().ok()?)),
@@ -110,6 +113,7 @@ impl Route {
             Self::Tokens => Verb::ListTokens,
             Self::Audit => Verb::ReadAudit,
             Self::Act(Act::Kill(_)) => Verb::KillTask,
+            Self::Act(Act::Again(_)) => Verb::RunAgain,
             Self::Act(Act::Deactivate(_)) => Verb::DeactivateAgent,
             Self::Act(Act::Drain(_)) => Verb::DrainAgent,
             Self::Act(Act::Reactivate(_)) => Verb::ReactivateAgent,

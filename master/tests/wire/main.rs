@@ -3,6 +3,7 @@
 mod peers;
 
 mod access;
+mod again;
 mod limits;
 mod mesos;
 mod metrics;

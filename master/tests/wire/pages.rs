@@ -9,15 +9,15 @@ use crate::access::{create, wanted};
 use crate::metrics::{ask, owners};
 use crate::peers::{Agent, Framework, loopback, spec};
 
-const ORIGIN: &str = "origin: http://master";
+pub(crate) const ORIGIN: &str = "origin: http://master";
 
-async fn get(master: &Master, path: &str, lines: &[&str]) -> String {
+pub(crate) async fn get(master: &Master, path: &str, lines: &[&str]) -> String {
     let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     ask(master, "GET", path, &lines).await
 }
 
 /// Sends a form.
-async fn post(master: &Master, path: &str, form: &str, lines: &[&str]) -> String {
+pub(crate) async fn post(master: &Master, path: &str, form: &str, lines: &[&str]) -> String {
     let length = format!("content-length: {}", form.len());
     let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     // The body stands behind the empty line that ends the headers.
@@ -25,12 +25,12 @@ async fn post(master: &Master, path: &str, form: &str, lines: &[&str]) -> String
     ask(master, "POST", path, &lines).await
 }
 
-fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("authorization: Bearer {token}")
 }
 
 /// What a browser keeps after it logged in with this.
-async fn log_in(master: &Master, token: &str) -> String {
+pub(crate) async fn log_in(master: &Master, token: &str) -> String {
     let answer = post(master, "/login", &format!("next=%2Ftasks&token={token}"), &[ORIGIN]).await;
     assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("location: /tasks\r\n"), "{answer}");
     let kept = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();

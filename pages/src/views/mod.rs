@@ -4,6 +4,7 @@ mod agents;
 mod cluster;
 mod events;
 mod frameworks;
+mod life;
 mod login;
 mod offers;
 mod roles;
@@ -23,7 +24,7 @@ pub use frameworks::{FrameworkPage, FrameworksPage};
 pub use login::{LoginPage, TroublePage};
 pub use offers::OffersPage;
 pub use roles::RolesPage;
-pub use task::{LogTail, Seen, TaskPage};
+pub use task::{LogTail, May, Seen, TaskPage};
 pub use tasks::{TaskFilter, TasksPage};
 pub use tokens::TokensPage;
 

@@ -8,8 +8,9 @@ use haggle_core::{Bytes, Exceeded, Now, Reason, Resources, TaskState, Usage};
 use serde_json::{Value, json};
 
 use super::View;
+use super::life::{Dot, Looked};
 use crate::layout::Section;
-use crate::parts::{Action, Badge, Bar, Moment, count, lines, took};
+use crate::parts::{Action, Badge, Bar, count, lines, took};
 use crate::record::{TaskRecord, UsageRecord, WhyRecord};
 use crate::text::printable;
 use crate::views::tasks::role_url;
@@ -24,15 +25,6 @@ pub struct LogTail {
     pub text: Result<Vec<u8>, String>,
     /// From which byte on; 0: from the start.
     pub from: u64,
-}
-
-struct Dot {
-    class: &'static str,
-    name: &'static str,
-    at: String,
-    title: String,
-    /// How long until the next one.
-    then: String,
 }
 
 struct LogView {
@@ -54,6 +46,8 @@ pub struct TaskPage {
     name: String,
     state: Badge,
     dots: Vec<Dot>,
+    /// The same for programs.
+    steps: Value,
     bars: Vec<Bar>,
     facts: Vec<(&'static str, String)>,
     framework: String,
@@ -65,6 +59,7 @@ pub struct TaskPage {
     waits_title: &'static str,
     logs: Vec<LogView>,
     kill: Option<Action>,
+    again: Option<Action>,
     follows: bool,
     command: String,
     is_told_later: bool,
@@ -89,18 +84,34 @@ pub struct Seen {
     pub wall_ms: u64,
 }
 
+/// What whoever looks may do to it.
+#[derive(Clone, Debug, Default)]
+pub struct May {
+    /// Have it ended.
+    pub kill: bool,
+    /// Have it run again, or why that cannot be done. `None`: it may not.
+    pub again: Option<Result<(), String>>,
+}
+
 impl TaskPage {
     /// A task as it stands.
-    pub fn new(task: TaskView, seen: Seen, logs: &[LogTail], may_kill: bool) -> Self {
+    pub fn new(task: TaskView, seen: Seen, logs: &[LogTail], may: May) -> Self {
         let status = &task.status;
         let usage = status.usage.or(seen.so_far);
         let has_ended = status.state.is_terminal();
-        let kill = (may_kill && !has_ended).then(|| Action {
+        let kill = (may.kill && !has_ended).then(|| Action {
             label: "Kill",
             url: format!("/tasks/{}/kill", task.id),
             command: format!("haggle kill {}", task.id),
             what: "It is asked to end, and ended by force after its time of grace.",
             ends: true,
+        });
+        let again = matches!(may.again, Some(Ok(()))).then(|| Action {
+            label: "Run again",
+            url: format!("/tasks/{}/again", task.id),
+            command: format!("haggle again {}", task.id),
+            what: "A new task is launched with what this one was launched with, in your name.",
+            ends: false,
         });
         let mut facts = vec![("State", status.state.to_string())];
         if let Some(reason) = status.reason {
@@ -123,12 +134,18 @@ impl TaskPage {
             facts.push(("Written", usage.output.to_string()));
             facts.push(("Over the network", usage.net.to_string()));
         }
+        if let Some(Err(why)) = may.again {
+            facts.push(("Run again", why));
+        }
+        let Seen { life, now, wall_ms, .. } = seen;
+        let life = Looked { life, state: status.state, usage: status.usage, now, wall_ms };
         let (waits_title, waits) = waits(&task, seen.why.as_ref());
         Self {
             id: task.id.to_string(),
             name: printable(&task.name),
             state: Badge::of_task(status.state, status.reason),
-            dots: dots(status.state, status.usage, &seen),
+            dots: life.dots(),
+            steps: life.record(),
             bars: bars(&task.resources, usage),
             is_told_later: !has_ended && usage.is_none(),
             plots: status.state == TaskState::Running && !task.is_allocation,
@@ -142,6 +159,7 @@ impl TaskPage {
             waits_title,
             logs: logs.iter().map(|log| log_view(&task, log)).collect(),
             kill,
+            again,
             follows: !has_ended,
             command: format!("haggle logs {} --follow", task.id),
             task,
@@ -160,45 +178,6 @@ fn waits(task: &TaskView, why: Option<&Why>) -> (&'static str, Vec<String>) {
     };
     let lines = why.map(why::lines).unwrap_or_default();
     (title, lines.iter().map(|line| printable(line)).collect())
-}
-
-/// Its life as this master heard of it.
-fn dots(state: TaskState, usage: Option<Usage>, looked: &Seen) -> Vec<Dot> {
-    let life = looked.life;
-    let end = if Badge::of_task(state, None).class == "failed" { "failed" } else { "done" };
-    let known = [
-        ("launched", "waiting", life.launched),
-        ("preparing", "starting", life.preparing),
-        ("started", "running", life.started),
-        (if state.is_terminal() { state_word(state) } else { "ended" }, end, life.ended),
-    ];
-    let moments: Vec<(&'static str, &'static str, Now)> =
-        known.into_iter().filter_map(|(name, class, at)| Some((name, class, at?))).collect();
-    let mut dots = Vec::new();
-    for (nth, &(name, class, at)) in moments.iter().enumerate() {
-        let next = moments.get(nth + 1);
-        let is_run = name == "started" && next.is_some();
-        let then = match (next, usage) {
-            // What its executor measured is exact.
-            (_, Some(usage)) if is_run => took(usage.wall),
-            (Some(&(.., next)), _) => took(next.since(at)),
-            (None, _) if state.is_terminal() => String::new(),
-            (None, _) => format!("{} so far", took(looked.now.since(at))),
-        };
-        let passed = u64::try_from(looked.now.since(at).as_millis()).unwrap_or(u64::MAX);
-        let moment = Moment::new(looked.wall_ms.saturating_sub(passed), looked.wall_ms);
-        dots.push(Dot { class, name, at: moment.ago, title: moment.at, then });
-    }
-    dots
-}
-
-fn state_word(state: TaskState) -> &'static str {
-    match state {
-        TaskState::Finished => "finished",
-        TaskState::Killed => "killed",
-        TaskState::Failed => "failed",
-        _ => "ended",
-    }
 }
 
 /// What it was given, and what it used of that; of the rate of its processor what it had on average.
@@ -280,6 +259,7 @@ impl View for TaskPage {
     fn json(&self) -> Value {
         json!({
             "task": TaskRecord::from(&self.task),
+            "life": self.steps,
             "usage_so_far": self.seen.so_far.map(UsageRecord::from),
             "why": self.seen.why.as_ref().map(WhyRecord::from),
         })

@@ -55,6 +55,7 @@ impl From<HeldTask> for v1::HeldTask {
             update: task.update.0,
             group: task.group.map(Into::into),
             trace: task.trace.map(|trace| (*trace).into()),
+            life: task.life.map(Into::into),
         }
     }
 }
@@ -73,6 +74,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
             update: UpdateId(wire.update),
             group: wire.group.map(Into::into),
             trace: wire.trace.map(TaskTrace::try_from).transpose()?.map(TaskTrace::boxed),
+            life: wire.life.map(Into::into),
         })
     }
 }

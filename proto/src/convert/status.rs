@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use haggle_core::{AgentId, Bytes, Exceeded, Fuel, Reason, Source, TaskState, TaskStatus, UpdateId, Usage};
+use haggle_core::{
+    AgentId, Bytes, Exceeded, Fuel, HeldLife, Lapse, Prepared, Reason, Source, TaskState, TaskStatus, UpdateId, Usage,
+};
 
 use super::{Malformed, required};
 use crate::v1;
@@ -68,6 +70,7 @@ impl From<TaskStatus> for v1::TaskStatus {
             exit_code: status.exit_code,
             exceeded: status.exceeded.map(|Exceeded { limit, used }| v1::Exceeded { limit, used }),
             usage: status.usage.map(v1::Usage::from),
+            prepared: prepared(status.prepared),
         }
     }
 }
@@ -87,7 +90,43 @@ impl TryFrom<v1::TaskStatus> for TaskStatus {
             exit_code: wire.exit_code,
             exceeded: wire.exceeded.map(|v1::Exceeded { limit, used }| Exceeded { limit, used }),
             usage: wire.usage.map(Usage::from),
+            prepared: wire.prepared.map(Prepared::from).unwrap_or_default(),
         })
+    }
+}
+
+fn micros(lapse: Lapse) -> u64 {
+    u64::try_from(lapse.get().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn lapse(micros: u64) -> Lapse {
+    Duration::from_micros(micros).into()
+}
+
+/// Nothing is said of a task for which nothing was done.
+fn prepared(told: Prepared) -> Option<v1::Prepared> {
+    let Prepared { fetched, compiled } = told;
+    let wire = v1::Prepared { fetched_us: fetched.map(micros), compiled_us: compiled.map(micros) };
+    (told != Prepared::default()).then_some(wire)
+}
+
+impl From<v1::Prepared> for Prepared {
+    fn from(wire: v1::Prepared) -> Self {
+        Self { fetched: wire.fetched_us.map(lapse), compiled: wire.compiled_us.map(lapse) }
+    }
+}
+
+impl From<HeldLife> for v1::HeldLife {
+    fn from(life: HeldLife) -> Self {
+        let HeldLife { age, prepared: told, started } = life;
+        Self { age_us: micros(age), prepared: prepared(told), started_us: started.map(micros) }
+    }
+}
+
+impl From<v1::HeldLife> for HeldLife {
+    fn from(wire: v1::HeldLife) -> Self {
+        let prepared = wire.prepared.map(Prepared::from).unwrap_or_default();
+        Self { age: lapse(wire.age_us), prepared, started: wire.started_us.map(lapse) }
     }
 }
 

@@ -92,6 +92,10 @@ fn ceiling() -> Ceiling {
     }
 }
 
+fn prepared() -> Prepared {
+    Prepared { fetched: Some(Duration::from_micros(3).into()), compiled: Some(Duration::from_secs(5_000).into()) }
+}
+
 fn status(state: TaskState, reason: Option<Reason>, source: Source) -> TaskStatus {
     TaskStatus {
         reason,
@@ -100,6 +104,7 @@ fn status(state: TaskState, reason: Option<Reason>, source: Source) -> TaskStatu
         exit_code: Some(77),
         exceeded: Some(Exceeded { limit: 1, used: 2 }),
         usage: Some(Usage { cpu: Duration::from_nanos(5), fuel: Fuel::new(6), ..Usage::default() }),
+        prepared: prepared(),
         ..TaskStatus::new(TASK, UpdateId(4), state, source)
     }
 }
@@ -269,6 +274,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         update: UpdateId(3),
         group: Some(Group { first: 6, size: 2 }),
         trace: trace(),
+        life: Some(HeldLife { age: Duration::from_secs(7).into(), prepared: prepared(), started: None }),
     };
     let member = Member { cluster: CLUSTER, id: AgentId(2) };
     let identity = AgentIdentity { member: Some(member), key: AgentKey(5), run: 6 };

@@ -8,6 +8,7 @@ mod service;
 mod several;
 mod strangers;
 mod tour;
+mod traces;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -384,6 +384,7 @@ impl World {
                         update: UpdateId(u64::MAX),
                         group: None,
                         trace: None,
+                        life: None,
                     }],
                     complete: self.rng.chance(500),
                 },

@@ -147,7 +147,7 @@ fn an_allocation_ends_after_its_last_task_and_not_before_every_end_is_acknowledg
     let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
     assert_eq!(said(&effects), [(A, 3, TaskState::Finished, None)]);
     assert_eq!(world.batch([Command::Acknowledge(A, UpdateId(3))]), [Effect::Forget(A)]);
-    assert!(world.node.held().is_empty());
+    assert!(world.node.held(world.now).is_empty());
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_registration_names_what_is_in_queues_and_tells_its_ends_after_it() {
     world.batch([Command::Disconnected]);
     world.batch([news(vec![], vec![end(2)])]);
 
-    let held = world.node.held();
+    let held = world.node.held(world.now);
     let queues = world.node.held_queues();
     assert_eq!((held.len(), held[0].id, held[0].update), (1, A, UpdateId(3)));
     let brief = |run: &HeldRun| (run.first, run.count, run.state, run.update.0);
@@ -329,7 +329,7 @@ fn an_allocation_whose_end_may_have_been_told_registers_as_ended() {
             world.node.apply(world.now, command, &mut Vec::new()).unwrap();
         }
 
-        assert_eq!(world.node.held()[0].state, ends.0);
+        assert_eq!(world.node.held(world.now)[0].state, ends.0);
         let sent = world.sent([Command::Registered(AgentId(1))]);
         assert_eq!((sent[0].2, sent[0].3), ends);
     }

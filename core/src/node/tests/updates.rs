@@ -48,7 +48,7 @@ fn that_something_is_fetched_is_no_news_of_a_task_that_has_gone_on() {
     assert_eq!(world.sent([Command::Preparing(T)]), []);
     world.batch([Command::Kill(T)]);
     assert_eq!(world.sent([Command::Preparing(T)]), []);
-    assert_eq!(world.node.held()[0].state, TaskState::Killing);
+    assert_eq!(world.node.held(world.now)[0].state, TaskState::Killing);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn an_acknowledged_end_is_forgotten() {
     let effects = world.batch([Command::Acknowledge(T, UpdateId(2))]);
 
     assert_eq!(effects, [Effect::Forget(T)]);
-    assert_eq!(world.node.held(), []);
+    assert_eq!(world.node.held(world.now), []);
     assert_eq!(world.node.next_deadline(), None);
 }
 

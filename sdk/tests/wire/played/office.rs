@@ -341,6 +341,17 @@ impl Operator for Office {
         Ok(Response::new(v1::KillTaskResponse {}))
     }
 
+    async fn run_again(&self, request: Request<v1::RunAgainRequest>) -> Result<Response<v1::RunAgainResponse>, Status> {
+        let v1::RunAgainRequest { task, request } = request.into_inner();
+        let task = TaskId::from(task.unwrap());
+        self.0.requested(request)?;
+        if task.number == 404 {
+            return Err(Status::not_found(format!("there is no {task}")));
+        }
+        let framework = task.framework.0 + 1;
+        Ok(Response::new(v1::RunAgainResponse { framework, task: Some(v1::TaskId { framework, number: 1 }) }))
+    }
+
     async fn mark_agent_gone(
         &self,
         request: Request<v1::MarkAgentGoneRequest>,

@@ -90,6 +90,7 @@ impl Simulated {
             update: UpdateId(1),
             group: None,
             trace: None,
+            life: None,
         };
         let holds = *self.holds.borrow();
         AgentCommand::Register {

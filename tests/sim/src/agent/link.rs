@@ -3,7 +3,7 @@
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::Command;
 use haggle_core::planted::{self, Bug};
-use haggle_core::{AgentId, AgentInfo, Epoch, Member, MilliCpu};
+use haggle_core::{AgentId, AgentInfo, Epoch, Member, MilliCpu, Now};
 
 use super::SILENT_HEARTBEATS;
 use crate::net::{ConnId, Msg, Peer, Way};
@@ -27,10 +27,11 @@ impl World {
         }
         let conn = self.open(Peer::Agent(at, life), process.target);
         let agent = &mut self.agents[at];
+        let shows = Now::from_nanos(agent.clock.read(now));
         let process = agent.process.as_mut().expect("it runs");
         process.conn = Some(conn);
         process.heard = now;
-        let mut held = process.node.held();
+        let mut held = process.node.held(shows);
         let identity = AgentIdentity { member: agent.disk.member, key: agent.disk.key, run: process.run };
         let info = AgentInfo {
             name: format!("machine-{at}"),
