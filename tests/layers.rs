@@ -35,7 +35,10 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "haggle-upgrade",
         ],
     ),
-    ("haggle-agent", &["haggle-core", "haggle-otlp", "haggle-proto", "haggle-tls", "haggle-upgrade", "haggle-executor"]),
+    (
+        "haggle-agent",
+        &["haggle-core", "haggle-otlp", "haggle-proto", "haggle-tls", "haggle-upgrade", "haggle-executor"],
+    ),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-inspect", "haggle-proto", "haggle-tls"]),
     (
         "haggle-cli",

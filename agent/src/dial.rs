@@ -110,7 +110,8 @@ pub(crate) async fn connect_for_session(
         return Err(ConnectError::Url(master.to_string()).into());
     };
     let connector = pass.connector()?.in_http1();
-    let stream = timeout(CONNECT_TIMEOUT, connector.dial(authority.host(), port)).await.map_err(|_| DialError::Slow)??;
+    let stream =
+        timeout(CONNECT_TIMEOUT, connector.dial(authority.host(), port)).await.map_err(|_| DialError::Slow)??;
     let mut upgrading = Upgrading::new(stream, authority.as_str())?;
     if of_several {
         let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;

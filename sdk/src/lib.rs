@@ -213,9 +213,9 @@ pub use haggle_core::{
     AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
     Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Group, HttpHost, Input, InverseOffer, InverseOfferId,
     Limits, Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OfferOperation, Operation, OutputOverrun,
-    Placed, PlacedOperation, Placement, QueueEnd, QueueUpdate, QueueVolume, QueuedTasks, Quota, Reason, Reservation, Reserved,
-    Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, TraceContext, Unavailability, UpdateId,
-    Usage, Volume, VolumeId, VolumeOperation, Want,
+    Placed, PlacedOperation, Placement, QueueEnd, QueueUpdate, QueueVolume, QueuedTasks, Quota, Reason, Reservation,
+    Reserved, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, TraceContext, Unavailability,
+    UpdateId, Usage, Volume, VolumeId, VolumeOperation, Want,
 };
 
 /// The span that this program runs in, where whoever started it has said so in `TRACEPARENT`, as W3C trace context has it. What cannot be read

@@ -180,6 +180,7 @@ fn task(id: TaskId, nth: u64) -> HeldTask {
         update: UpdateId(1),
         group: None,
         trace: None,
+        life: None,
     }
 }
 

@@ -132,7 +132,9 @@ fn question(head: Parts, host: HeaderValue, signs: Option<Signs>) -> Request<Emp
 /// A call that was not taken, and why.
 fn refusal(code: StatusCode, headers: &HeaderMap) -> Result<Response<Body>, Status> {
     Err(Status::from_header_map(headers).filter(|status| status.code() != Code::Ok).unwrap_or_else(|| {
-        Status::unimplemented(format!("whoever answers takes no call of {PROTOCOL}, it said {code}: is it a master as new as this program?"))
+        Status::unimplemented(format!(
+            "whoever answers takes no call of {PROTOCOL}, it said {code}: is it a master as new as this program?"
+        ))
     }))
 }
 

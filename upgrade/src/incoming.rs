@@ -104,10 +104,7 @@ impl<R: AsyncRead + Unpin> Body for FromClient<R> {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if let Some(coming) = &mut self.coming {
             let source = ready!(Pin::new(coming).poll(context));
             self.coming = None;
@@ -163,10 +160,7 @@ impl<R: AsyncRead + Unpin> Body for FromServer<R> {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(heard) = &mut self.heard else { return Poll::Ready(None) };
         let frame = match ready!(heard.poll_frame(context)) {
             Ok(Some(frame)) if frame.is_data() => return Poll::Ready(Some(Ok(frame))),

@@ -104,7 +104,8 @@ where
 
 /// Whether the client asks for a connection for its call.
 fn wants_upgrade(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET && headers.get(UPGRADE).is_some_and(|named| named.as_bytes().eq_ignore_ascii_case(PROTOCOL.as_bytes()))
+    method == Method::GET
+        && headers.get(UPGRADE).is_some_and(|named| named.as_bytes().eq_ignore_ascii_case(PROTOCOL.as_bytes()))
 }
 
 /// The same call, as it comes in HTTP/2.

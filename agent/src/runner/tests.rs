@@ -110,10 +110,12 @@ impl Fixture {
         while let Some(at) = began.work.iter().position(|work| matches!(work, Work::LayOut(_))) {
             let Work::LayOut(turn) = began.work.remove(at) else { unreachable!("it was just found") };
             for (task, layout) in turn {
-                let Began { work, never_ran, never_queued } = self.runner.laid_out(task, layout.make());
-                began.work.extend(work);
-                began.never_ran.extend(never_ran);
-                began.never_queued.extend(never_queued);
+                let next = self.runner.laid_out(task, layout.make());
+                began.work.extend(next.work);
+                began.never_ran.extend(next.never_ran);
+                began.never_queued.extend(next.never_queued);
+                began.fetched.extend(next.fetched);
+                began.compiled.extend(next.compiled);
             }
         }
         began

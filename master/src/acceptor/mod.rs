@@ -76,10 +76,8 @@ impl Limits {
 }
 
 /// How a machine that has gone is noticed while nobody has anything to say to it. On HTTP/2 the master asks for more than that.
-const SIGN_OF_LIFE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(15))
-    .with_interval(Duration::from_secs(5))
-    .with_retries(3);
+const SIGN_OF_LIFE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5)).with_retries(3);
 
 /// How connections are secured.
 #[derive(Clone, Debug)]

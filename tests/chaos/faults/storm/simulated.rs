@@ -16,7 +16,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
-
 use crate::world::Masters;
 
 /// As the real one's.
