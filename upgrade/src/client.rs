@@ -102,7 +102,7 @@ async fn call<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             debug!("what a call has to say was not said: {error}");
         }
     }));
-    let source = Source::new(parts.read_buf, reader, signs.map(|signs| signs.every + signs.within));
+    let source = Source::new(&parts.read_buf, reader, signs.map(|signs| signs.every + signs.within));
     let mut response = answer.map(|_| Body::new(FromServer::new(source, asking)));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();

@@ -28,9 +28,9 @@ pub(crate) struct Source<R> {
 
 impl<R: AsyncRead + Unpin> Source<R> {
     /// One that is given up when it is silent for so long, while somebody reads.
-    pub(crate) fn new(early: Bytes, stream: R, silence: Option<Duration>) -> Self {
+    pub(crate) fn new(early: &[u8], stream: R, silence: Option<Duration>) -> Self {
         // As a copy: an empty part of a large buffer holds all of it.
-        Self { early: Bytes::copy_from_slice(&early), stream, silence: silence.map(Since::now) }
+        Self { early: Bytes::copy_from_slice(early), stream, silence: silence.map(Since::now) }
     }
 
     /// The stream alone.

@@ -131,7 +131,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let parts = downcast::<TokioIo<S>>(upgraded).map_err(|_| io::Error::other("the connection is another one"))?;
     let (stream, mut writer) = split(parts.io.into_inner());
     // Whoever does not listen has ended the call, and says so.
-    let _ = begin.send(Source::new(parts.read_buf, stream, signs.map(patience)));
+    let _ = begin.send(Source::new(&parts.read_buf, stream, signs.map(patience)));
     say(answers, &mut writer, signs).await?;
     let rest = async {
         if let Ok(rest) = over.await {

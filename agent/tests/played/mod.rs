@@ -19,11 +19,18 @@ use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_server::{Agents, AgentsServer};
 use haggle_proto::v1::artifacts_server::{Artifacts, ArtifactsServer};
 use haggle_proto::{LEADER, MESSAGE_MAX, v1};
+use haggle_upgrade::Upgrades;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Whatever takes longer has failed: compiling a guest in a debug build on a busy machine takes seconds.
@@ -71,6 +78,22 @@ struct Store {
     downloads: Arc<AtomicUsize>,
 }
 
+/// Answers calls, in HTTP/2 or on connections of their own, as masters do.
+async fn serve(listener: TcpListener, services: Routes) {
+    let upgrades = Upgrades::<TcpStream, _, _>::new(services, ());
+    while let Ok((stream, _)) = listener.accept().await {
+        let upgrades = upgrades.clone();
+        let answer = service_fn(move |request: hyper::Request<Incoming>| {
+            let mut upgrades = upgrades.clone();
+            tower::Service::call(&mut upgrades, request.map(Body::new))
+        });
+        tokio::spawn(async move {
+            let http = Builder::new(TokioExecutor::new());
+            let _ = http.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
 impl Master {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,11 +102,9 @@ impl Master {
         let store = Store::default();
         let (standing_by, turned_away) = (StandingBy::default(), Arc::default());
         let door = Door { opened, standing_by: Arc::clone(&standing_by), turned_away: Arc::clone(&turned_away) };
-        let served = tonic::transport::Server::builder()
-            .add_service(AgentsServer::new(door).max_decoding_message_size(MESSAGE_MAX))
-            .add_service(ArtifactsServer::new(store.clone()))
-            .serve_with_incoming(TcpListenerStream::new(listener));
-        tokio::spawn(served);
+        let sessions_of_agents = AgentsServer::new(door).max_decoding_message_size(MESSAGE_MAX);
+        let services = Routes::new(sessions_of_agents).add_service(ArtifactsServer::new(store.clone())).prepare();
+        tokio::spawn(serve(listener, services));
         Self { address, sessions, store, standing_by, turned_away }
     }
 

@@ -57,6 +57,7 @@ pub struct Decisions {
 
 /// News of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "hardly any is a refusal, and none is kept")]
 pub enum News {
     /// It got on.
     Progress(Progress),
