@@ -131,7 +131,8 @@ impl Framework {
                     FrameworkEvent::Error(why) => return self.fail(Status::failed_precondition(why)),
                     FrameworkEvent::Offers(offers) => self.take(framework, offers, &mut commands),
                     FrameworkEvent::Update(status) => {
-                        if self.told(&status, &mut commands) == Next::Leaves {
+                        let next = self.told(&status, &mut commands);
+                        if next == Next::Leaves {
                             let _ = self.say(commands).await;
                             return;
                         }

@@ -46,8 +46,11 @@ pub(crate) struct Again {
     store: Arc<Store>,
     replicas: Option<Arc<Replicas>>,
     places: Arc<Semaphore>,
-    recent: Arc<Mutex<VecDeque<(RequestId, watch::Receiver<Stage>)>>>,
+    recent: Recent,
 }
+
+/// What became of the last requests.
+type Recent = Arc<Mutex<VecDeque<(RequestId, watch::Receiver<Stage>)>>>;
 
 /// How far it has come.
 #[derive(Clone, Debug)]

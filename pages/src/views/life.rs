@@ -157,7 +157,7 @@ mod tests {
         let waiting = said(Life { sent: at(1_000), ..Life::default() }, TaskState::Starting, None);
         let killed = said(Life { sent: at(1_000), ended: at(1_500), ..Life::default() }, TaskState::Killed, None);
 
-        assert_eq!(shown(&running), ["sent 4.0 ms", "started 9 s so far"]);
+        assert_eq!(shown(&running), ["sent 4.0 ms", "started 9.00 s so far"]);
         assert_eq!(shown(&waiting), ["sent 9 s so far"]);
         assert_eq!(shown(&killed), ["sent 500 ms", "killed"]);
         assert_eq!(said(Life::default(), TaskState::Running, None), []);

@@ -111,6 +111,7 @@ impl Framework {
     }
 
     /// Opens an allocation on offers of one agent, and gives back its id.
+    #[expect(clippy::too_many_arguments, reason = "Python names each of them")]
     fn open(
         &self,
         py: Python<'_>,
@@ -121,7 +122,7 @@ impl Framework {
         idle_timeout: f64,
         refuse: f64,
     ) -> PyResult<String> {
-        let volumes = volumes.iter().map(|id| id.parse::<VolumeId>().map(QueueVolume::from).map_err(unreadable));
+        let volumes = volumes.into_iter().map(|id| id.parse::<VolumeId>().map(QueueVolume::from).map_err(unreadable));
         let volumes = volumes.collect::<PyResult<_>>()?;
         let (offers, refuse, idle_timeout) = (offer_ids(offers)?, seconds(refuse)?, seconds(idle_timeout)?);
         let (resources, role) = (resources.resources()?, String::new());

@@ -17,9 +17,9 @@ fn inputs_are_laid_out_for_a_task_and_gone_with_it() {
     assert!(!place.exists());
 }
 
-/// What is to be laid out for the first task of this, of which the artifacts are here.
-fn layout(fixture: &mut Fixture, task: Arc<TaskSpec>) -> (TaskId, Layout) {
-    fixture.run(Arc::clone(&task));
+/// What is to be laid out for the first task, whose artifacts are here.
+fn layout(fixture: &mut Fixture) -> (TaskId, Layout) {
+    fixture.run(task(1, 1, &[2]));
     let _ = fixture.fetched(1, 10);
     fs::write(fixture.runner.artifacts.path(digest(2)), "input").unwrap();
     let began = fixture.runner.fetched(digest(2), Ok(Bytes::new(5)));
@@ -31,7 +31,7 @@ fn layout(fixture: &mut Fixture, task: Arc<TaskSpec>) -> (TaskId, Layout) {
 fn a_task_waits_for_its_inputs_to_be_laid_out_and_says_no_more_that_it_is_prepared() {
     let mut fixture = fixture();
 
-    let (task, layout) = layout(&mut fixture, task(1, 1, &[2]));
+    let (task, layout) = layout(&mut fixture);
 
     assert_eq!((fixture.executor.take(), fixture.runner.prepares(task)), (vec![], false));
     let began = fixture.runner.laid_out(task, layout.make());
@@ -42,7 +42,7 @@ fn a_task_waits_for_its_inputs_to_be_laid_out_and_says_no_more_that_it_is_prepar
 fn a_task_stopped_while_its_inputs_are_laid_out_is_never_launched_and_leaves_nothing() {
     let mut fixture = fixture();
     let place = fixture.dir.path().join("inputs/framework-1/task-1.1");
-    let (task, layout) = layout(&mut fixture, task(1, 1, &[2]));
+    let (task, layout) = layout(&mut fixture);
 
     let stopped = fixture.runner.stop(task, Stop::REQUESTED).unwrap();
     let outcome = layout.make();
@@ -58,7 +58,7 @@ fn a_task_stopped_while_its_inputs_are_laid_out_is_never_launched_and_leaves_not
 fn a_task_whose_inputs_cannot_be_laid_out_never_runs() {
     let mut fixture = fixture();
     let place = fixture.dir.path().join("inputs/framework-1/task-1.1");
-    let (task, layout) = layout(&mut fixture, task(1, 1, &[2]));
+    let (task, layout) = layout(&mut fixture);
     fs::remove_file(fixture.runner.artifacts.path(digest(2))).unwrap();
 
     let began = fixture.runner.laid_out(task, layout.make());
