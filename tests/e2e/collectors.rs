@@ -169,8 +169,11 @@ async fn fates(cluster: &Cluster) -> [f64; 2] {
 
 #[tokio::test]
 async fn spans_beyond_the_bound_are_dropped_while_the_collector_is_away_and_a_metric_says_how_many() {
-    /// Four spans of each are the master's, of which some 4,600 may wait.
-    const TASKS: usize = 1_300;
+    /// Three spans of each are the master's, and a fourth of those that waited for an offer. So many of them may wait, beside those
+    /// that are on their way.
+    const TASKS: usize = 2_000;
+    const WAITING: f64 = 4_096.0;
+    const UNDER_WAY: f64 = 512.0;
     let collector = Collector::start();
     collector.answers(503);
     let cluster = traced(&collector).await;
@@ -181,15 +184,16 @@ async fn spans_beyond_the_bound_are_dropped_while_the_collector_is_away_and_a_me
 
     let [sent, dropped] = fates(&cluster).await;
     assert_eq!(sent, 0.0);
-    assert!((1.0..4.0 * TASKS as f64 - 4096.0 + 1.0).contains(&dropped), "{dropped}");
+    let (least, most) = (3.0 * TASKS as f64 - WAITING - UNDER_WAY, 4.0 * TASKS as f64 - WAITING);
+    assert!((least..=most).contains(&dropped), "{dropped}");
     assert_eq!(cluster.master.log().matches("some are dropped, and counted").count(), 1);
     collector.answers(200);
-    let all = until("what waited is told", async || {
-        let [sent, dropped] = fates(&cluster).await;
-        (sent + dropped >= 4.0 * TASKS as f64).then_some([sent, dropped])
+    let [sent, still] = until("what waited is told", async || {
+        let fates = fates(&cluster).await;
+        (fates[0] >= WAITING).then_some(fates)
     })
     .await;
-    assert_eq!(all, [4.0 * TASKS as f64 - dropped, dropped]);
+    assert!(sent <= WAITING + UNDER_WAY && still == dropped, "{sent} were sent, {dropped} and then {still} dropped");
     session.close().await;
 }
 

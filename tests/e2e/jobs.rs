@@ -3,6 +3,7 @@
 use haggle_kit::{AgentFlags, Cluster, until, wasm};
 use haggle_sdk::{Runner, Task};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::run::text;
 use crate::said::{lines, said};
@@ -14,7 +15,9 @@ async fn a_job_is_told_of_by_its_name() {
     let module = client.upload(wasm("sleeper")).await.unwrap();
     let task = Task::new(module).name("naps").cpus("1").mem("16MiB").arg("3600");
     let runner = Runner::new(&client).name("haggle run naps");
-    let running = tokio::spawn(runner.run(vec![task; 3], |_| {}));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let running = tokio::spawn(runner.run_until(vec![task; 3], stopped, |_| {}));
 
     let job = until("one of three runs and the others wait", async || {
         let asked = cluster.haggle(&["why", "naps", "--json"]).await;
@@ -33,7 +36,8 @@ async fn a_job_is_told_of_by_its_name() {
     assert!(told.contains("(\"haggle run naps\", role default) waits for"), "{told}");
     assert!(told.contains("[agent-1 lacks 1.000 cpu]"), "{told}");
 
-    running.abort();
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
     let over = until("the job is over", async || {
         let told = cluster.haggle(&["why", "naps"]).await;
         let told = told.status.success().then(|| text(&told.stdout).to_owned())?;
