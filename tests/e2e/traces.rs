@@ -412,8 +412,10 @@ async fn each_task_of_an_array_is_a_trace_of_its_own() {
     let traces: BTreeSet<&str> = roots.iter().map(|span| span.trace.as_str()).collect();
     assert_eq!(traces.len(), roots.len());
     for root in &roots {
-        let parts = collector.spans();
-        let run = parts.iter().find(|span| span.name == "run" && span.parent == root.id).unwrap();
+        let run = until("its run is told", async || {
+            collector.spans().into_iter().find(|span| span.name == "run" && span.parent == root.id)
+        })
+        .await;
         assert!(root.start <= run.start && run.end <= root.end, "{root:?} {run:?}");
     }
 }

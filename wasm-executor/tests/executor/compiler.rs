@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use haggle_core::{Bytes, Digest, FrameworkId, MilliCpu, Reason};
 use haggle_executor::{CompileLimits, Compiler, CompilerConfig, Exhausted, Meter, ModuleError, Wanted, compile_here};
@@ -310,7 +310,7 @@ fn a_compilation_that_nobody_waits_for_any_more_gives_way() {
     compiler.unwanted(FrameworkId(2), MODULE, Meter::Fuel);
 
     let behind = (own + 10).min(19);
-    let begin = Instant::now();
+    let begin = std::time::Instant::now();
     while niceness(&id) != behind {
         assert!(begin.elapsed() < PATIENCE, "its niceness is {}, and not {behind}", niceness(&id));
         std::thread::sleep(Duration::from_millis(2));
