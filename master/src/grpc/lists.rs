@@ -5,8 +5,10 @@ use std::vec::IntoIter;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
-use haggle_core::Now;
-use haggle_core::cluster::{Cluster, Page};
+use haggle_core::access::{Principal, Verb};
+use haggle_core::cluster::{Cluster, Page, TaskCursor, TaskView};
+use haggle_core::{Now, TaskId, TaskState};
+use haggle_proto::v1;
 use prost::Message;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
@@ -62,6 +64,29 @@ impl Lists {
         });
         Ok(while_taken(messages, STALLED).boxed())
     }
+}
+
+/// The tasks of one page, as they are wanted: one, those of a name or of a group, or all.
+pub(super) fn tasks_page(
+    cluster: &Cluster,
+    who: &Principal,
+    wanted: &v1::ListTasksRequest,
+    after: Option<TaskCursor>,
+) -> Page<TaskView, TaskCursor> {
+    let v1::ListTasksRequest { ended, ref name, .. } = *wanted;
+    let is_wanted = |state: TaskState| ended || !state.is_terminal();
+    if let Some(only) = wanted.only {
+        let task = cluster.task_for(who, Verb::ListTasks, only.into());
+        return (task.filter(|task| is_wanted(task.status.state)).into_iter().collect(), None);
+    }
+    let group = wanted.group.map(TaskId::from);
+    if name.is_empty() && group.is_none() {
+        return cluster.tasks_page(who, after, ended, PAGE);
+    }
+    cluster.tasks_page_where(who, after, PAGE, |task| {
+        let is_of_it = |group| task.group.is_some_and(|its| its.id(task.id.framework) == group);
+        is_wanted(task.state) && (name.is_empty() || task.name == name) && group.is_none_or(is_of_it)
+    })
 }
 
 /// Which page comes next.

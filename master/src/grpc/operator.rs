@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::BoxStream;
-use haggle_core::access::{Principal, Verb};
-use haggle_core::cluster::{Cluster, OperatorCommand, Page, TaskView};
+use haggle_core::access::Principal;
+use haggle_core::cluster::{Cluster, OperatorCommand, Page};
 use haggle_core::{AgentId, Bytes, FrameworkId, MaintenanceId, Now, Quota, Resources, TaskId};
 use haggle_proto::convert::{maintenance, placement, request_id, token_id, weight};
 use haggle_proto::v1;
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::authority::Authority;
 use super::limits::LimitList;
-use super::lists::{Lists, PAGE};
+use super::lists::{Lists, PAGE, tasks_page};
 use super::tokens::{Draft, is_live};
 use super::why::Whys;
 use super::{read_log, watch};
@@ -158,22 +158,8 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<Self::ListTasksStream>, Status> {
-        let v1::ListTasksRequest { ended, only, name, group } = request.get_ref().clone();
-        let (only, group) = (only.map(TaskId::from), group.map(TaskId::from));
-        let page = move |cluster: &Cluster, _, who: &Principal, after| match only {
-            Some(only) => {
-                let wanted = |task: &TaskView| ended || !task.status.state.is_terminal();
-                let task = cluster.task_for(who, Verb::ListTasks, only);
-                (task.filter(wanted).into_iter().collect(), None)
-            }
-            None if name.is_empty() && group.is_none() => cluster.tasks_page(who, after, ended, PAGE),
-            None => cluster.tasks_page_where(who, after, PAGE, |task| {
-                let is_of_it = |group| task.group.is_some_and(|its| its.id(task.id.framework) == group);
-                (ended || !task.state.is_terminal())
-                    && (name.is_empty() || task.name == name)
-                    && group.is_none_or(is_of_it)
-            }),
-        };
+        let wanted = request.get_ref().clone();
+        let page = move |cluster: &Cluster, _, who: &Principal, after| tasks_page(cluster, who, &wanted, after);
         self.list(&request, page, |tasks| v1::ListTasksResponse { tasks })
     }
 
