@@ -56,7 +56,7 @@ impl Wheel<'_> {
         maturin.arg("--interpreter").arg(environment.program("python"));
         maturin.arg("--compression-method").arg(if self.compressed { "deflated" } else { "stored" });
         maturin.env(CARGO, cargo_program()).env(BUILD, self.build.join("\n"));
-        maturin.env("CARGO", env::current_exe().context("this program does not know where it is")?);
+        maturin.env("CARGO", own_program(workspace)?);
         for (name, _) in workspace.cargo().get_envs().filter(|(_, value)| value.is_none()) {
             maturin.env_remove(name);
         }
@@ -73,6 +73,13 @@ impl Wheel<'_> {
         fs::rename(wheel.path(), &to).with_context(|| format!("cannot put {} in its place", to.display()))?;
         Ok(to)
     }
+}
+
+/// This program. A build of the whole workspace replaces the file that it was started from, and then its successor serves as well.
+fn own_program(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let own = env::current_exe().context("this program does not know where it is")?;
+    let successor = || workspace.debug().join(format!("xtask{}", env::consts::EXE_SUFFIX));
+    Ok(if own.exists() { own } else { successor() })
 }
 
 /// The program where maturin looks for what goes along, for as long as it does.
