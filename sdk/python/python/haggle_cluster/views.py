@@ -287,5 +287,5 @@ class Why:
     def of(cls, record: dict[str, Any]) -> Why:
         """From what the native part says."""
         names = ("framework", "name", "role", "waits_seconds", "offers", "rank")
-        texts = {name: [one["text"] for one in record[name]] for name in ("ahead", "hindrances")}
-        return cls(**{name: record[name] for name in names}, **texts)
+        ahead, hindrances = ([str(one["text"]) for one in record[name]] for name in ("ahead", "hindrances"))
+        return cls(**{name: record[name] for name in names}, ahead=ahead, hindrances=hindrances)
