@@ -3,12 +3,12 @@
 mod waiter;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use haggle_core::Digest;
-use haggle_core::access::{Principal, PrincipalId, Right, Verb};
+use haggle_core::access::{Principal, Right, Verb};
 use haggle_sources::{Blame, Incoming, Source, SourceError, Sources};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
@@ -17,7 +17,7 @@ use tracing::info;
 
 use crate::artifacts::{Store, Upload, Uploader};
 use crate::grpc::blocking;
-use crate::limits::{Limit, Limiter};
+use crate::limits::{Each, Limit, Limiter};
 use crate::replicas::Replicas;
 
 pub(crate) use waiter::Waiter;
@@ -45,7 +45,7 @@ pub(crate) struct Puller {
     limiter: Limiter,
     turns: Semaphore,
     /// The turns of each principal that has something fetched.
-    each: Mutex<HashMap<PrincipalId, Weak<Semaphore>>>,
+    each: Each,
     under_way: Mutex<UnderWay>,
     counts: Counts,
 }
@@ -112,20 +112,8 @@ pub struct Pulled {
 impl Puller {
     pub(crate) fn new(store: Arc<Store>, sources: Sources, limiter: Limiter) -> Self {
         let turns = Semaphore::new(AT_ONCE);
-        let (each, under_way) = (Mutex::default(), Mutex::default());
+        let (each, under_way) = (Each::new(AT_ONCE_EACH), Mutex::default());
         Self { store, sources, limiter, turns, each, under_way, counts: Counts::default() }
-    }
-
-    /// Those of one principal.
-    fn turns_of(&self, who: PrincipalId) -> Arc<Semaphore> {
-        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-        each.retain(|_, turns| turns.strong_count() > 0);
-        let known = each.get(&who).and_then(Weak::upgrade);
-        known.unwrap_or_else(|| {
-            let turns = Arc::new(Semaphore::new(AT_ONCE_EACH));
-            each.insert(who, Arc::downgrade(&turns));
-            turns
-        })
     }
 
     /// How often it was tried.
@@ -205,7 +193,7 @@ impl Puller {
         let source = &wanted.source;
         let refused = |error: SourceError| told(source, &error);
         let none = |_| Status::internal("no more turns are given");
-        let own = self.turns_of(who.id());
+        let own = self.each.of(who.id());
         let _own = own.acquire().await.map_err(none)?;
         let _turn = self.turns.acquire().await.map_err(none)?;
         let uploader = Uploader { id: who.id(), most: self.limiter.most(who, Limit::UploadBytes) };

@@ -67,8 +67,8 @@ struct Heard<R> {
 }
 
 impl<R: AsyncRead + Unpin> Heard<R> {
-    fn new(source: Source<R>) -> Self {
-        Self { source, frames: Frames::default(), read: VecDeque::new() }
+    fn new(source: Source<R>, frames: Frames) -> Self {
+        Self { source, frames, read: VecDeque::new() }
     }
 
     /// The next frame; `None` when the connection has ended.
@@ -109,13 +109,12 @@ impl<R: AsyncRead + Unpin> Body for FromClient<R> {
             let source = ready!(Pin::new(coming).poll(context));
             self.coming = None;
             match source {
-                Ok(source) => self.heard = Some(Heard::new(source)),
+                Ok(source) => self.heard = Some(Heard::new(source, Frames::of_client())),
                 Err(_) => return Poll::Ready(Some(Err(Status::unavailable("the client left before the call began")))),
             }
         }
         let Some(heard) = &mut self.heard else { return Poll::Ready(None) };
         let frame = match ready!(heard.poll_frame(context)) {
-            Ok(Some(frame)) if frame.is_trailers() => Err(Status::internal("a client has no last frame to send")),
             Ok(frame) => return Poll::Ready(frame.map(Ok)),
             Err(status) => Err(status),
         };
@@ -152,7 +151,7 @@ impl Drop for Asking {
 
 impl<R: AsyncRead + Unpin> FromServer<R> {
     pub(crate) fn new(source: Source<R>, asking: Asking) -> Self {
-        Self { heard: Some(Heard::new(source)), _asking: asking }
+        Self { heard: Some(Heard::new(source, Frames::of_server())), _asking: asking }
     }
 }
 
@@ -174,8 +173,10 @@ impl<R: AsyncRead + Unpin> Body for FromServer<R> {
 }
 
 /// Where in a sequence of frames a stream is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Frames {
+    /// A server ends with a last frame. Of a client none is kept.
+    has_last: bool,
     /// Bytes of a message that are still to come.
     left: usize,
     /// The part of a head, or of the last frame, that has come.
@@ -183,6 +184,14 @@ struct Frames {
 }
 
 impl Frames {
+    fn of_client() -> Self {
+        Self { has_last: false, left: 0, held: Vec::new() }
+    }
+
+    fn of_server() -> Self {
+        Self { has_last: true, ..Self::of_client() }
+    }
+
     /// Passes on what a chunk has of messages as it came, nothing of a sign of life, and of the last frame what that says.
     fn pass(&mut self, mut chunk: Bytes, into: &mut VecDeque<Frame<Bytes>>) -> Result<(), Status> {
         // What is passed on as it is.
@@ -201,6 +210,9 @@ impl Frames {
             }
             pass(chunk.split_to(whole), into);
             whole = 0;
+            if flag == TRAILERS && !self.has_last {
+                return Err(Status::internal("a client has no last frame to send"));
+            }
             if flag == TRAILERS {
                 self.held.extend_from_slice(&chunk);
                 return self.end(into);
@@ -271,7 +283,7 @@ mod tests {
 
     /// What is passed on of these bytes when they come in chunks of this size.
     fn passed(bytes: &[u8], chunk: usize) -> (Vec<u8>, Option<HeaderMap>) {
-        let (mut frames, mut into) = (Frames::default(), VecDeque::new());
+        let (mut frames, mut into) = (Frames::of_server(), VecDeque::new());
         for chunk in bytes.chunks(chunk) {
             frames.pass(Bytes::copy_from_slice(chunk), &mut into).unwrap();
         }
@@ -306,8 +318,17 @@ mod tests {
         let garbled = [&[TRAILERS][..], &3_u32.to_be_bytes(), b"abc"].concat();
         let talkative = [SIGN, 0, 0, 0, 1].to_vec();
         for (end, why) in [(long, "at most 65536"), (garbled, "cannot be read"), (talkative, "nothing to say")] {
-            let refused = Frames::default().pass(end.into(), &mut VecDeque::new()).unwrap_err();
+            let refused = Frames::of_server().pass(end.into(), &mut VecDeque::new()).unwrap_err();
             assert!(refused.message().contains(why), "{refused}");
         }
+    }
+
+    #[test]
+    fn of_a_client_that_sends_a_last_frame_nothing_is_kept() {
+        let mut frames = Frames::of_client();
+
+        let refused = frames.pass(vec![TRAILERS].into(), &mut VecDeque::new()).unwrap_err();
+
+        assert!(refused.message().contains("no last frame") && frames.held.is_empty(), "{refused}");
     }
 }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use haggle_core::access::Verb;
+use haggle_core::access::{PrincipalId, Verb};
 use haggle_core::cluster::Cluster;
 use haggle_core::{Digest, FrameworkId, RequestId, TaskId, TaskSpec};
 use tokio::sync::{Semaphore, watch};
@@ -24,6 +24,7 @@ use crate::access::Caller;
 use crate::artifacts::Store;
 use crate::grpc::blocking;
 use crate::handle::Handle;
+use crate::limits::Each;
 use crate::replicas::Replicas;
 
 use framework::Framework;
@@ -32,6 +33,9 @@ pub(crate) use specs::Specs;
 
 /// Tasks that run again, and wait for that, at once at one master. Each is a framework with a session.
 const AT_ONCE: usize = 256;
+
+/// Of these, one principal's: while there is no room each waits for minutes, and others want to run something again too.
+const AT_ONCE_EACH: usize = 64;
 
 /// How long whoever asks waits to hear which task it is. With room somewhere that takes milliseconds.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -46,11 +50,12 @@ pub(crate) struct Again {
     store: Arc<Store>,
     replicas: Option<Arc<Replicas>>,
     places: Arc<Semaphore>,
-    recent: Recent,
+    each: Arc<Each>,
+    recent: Arc<Mutex<Recent>>,
 }
 
-/// What became of the last requests.
-type Recent = Arc<Mutex<VecDeque<(RequestId, watch::Receiver<Stage>)>>>;
+/// What became of the last requests, and whose they were.
+type Recent = VecDeque<((PrincipalId, RequestId), watch::Receiver<Stage>)>;
 
 /// How far it has come.
 #[derive(Clone, Debug)]
@@ -73,7 +78,8 @@ pub(crate) struct Begun {
 
 impl Again {
     pub(crate) fn new(handle: Handle, store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Self {
-        Self { handle, store, replicas, places: Arc::new(Semaphore::new(AT_ONCE)), recent: Arc::default() }
+        let (places, each) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Each::new(AT_ONCE_EACH)));
+        Self { handle, store, replicas, places, each, recent: Arc::default() }
     }
 
     /// Has a task run once more, as a new task of a new framework of the caller's, in the role that it counted towards.
@@ -84,10 +90,12 @@ impl Again {
     /// `RESOURCE_EXHAUSTED` when there are too many, `UNAVAILABLE` when the master is stopping.
     pub(crate) async fn run(&self, caller: &Caller, id: TaskId, request: Option<RequestId>) -> Result<Begun, Status> {
         caller.about(id);
-        if let Some(stage) = request.and_then(|request| self.asked_before(request)) {
+        let who = caller.principal()?.clone();
+        let request = request.map(|request| (who.id(), request));
+        if let Some(stage) = request.as_ref().and_then(|request| self.asked_before(request)) {
             return begun(stage).await;
         }
-        let who = caller.principal()?.clone();
+        let own = self.each.of(who.id());
         let look = move |cluster: &Cluster, _| {
             let shown = cluster.task_for(&who, Verb::ListTasks, id)?;
             cluster.task_for(&who, Verb::RunAgain, id).map(|_| (shown.is_allocation, shown.role))
@@ -103,6 +111,11 @@ impl Again {
         let known = self.handle.specs().get(id);
         let spec = known.map_err(|why| Status::failed_precondition(format!("{id} cannot be run again: {why}")))?;
         self.check_artifacts(&spec).await?;
+        let own = own.try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "{AT_ONCE_EACH} tasks of yours run again at this master, and there may be no more at once"
+            ))
+        })?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!(
                 "{AT_ONCE} tasks run again at this master, and there may be no more at once"
@@ -120,16 +133,16 @@ impl Again {
         let framework = Framework::open(&self.handle, caller, spec, role, stage).await?;
         tokio::spawn(async move {
             framework.run().await;
-            drop(place);
+            drop((place, own));
         });
         begun(heard).await
     }
 
-    fn asked_before(&self, request: RequestId) -> Option<watch::Receiver<Stage>> {
-        self.recent().iter().find(|(known, _)| *known == request).map(|(_, stage)| stage.clone())
+    fn asked_before(&self, request: &(PrincipalId, RequestId)) -> Option<watch::Receiver<Stage>> {
+        self.recent().iter().find(|(known, _)| known == request).map(|(_, stage)| stage.clone())
     }
 
-    fn recent(&self) -> MutexGuard<'_, VecDeque<(RequestId, watch::Receiver<Stage>)>> {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

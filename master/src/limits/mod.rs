@@ -11,6 +11,7 @@
 
 mod bucket;
 mod count;
+mod each;
 mod flow;
 mod held;
 mod house;
@@ -34,6 +35,7 @@ pub use table::{Limit, LimitSetting, Limits, NotALimit};
 
 pub(crate) use bucket::Bucket;
 pub(crate) use count::{LATE, Over, Report};
+pub(crate) use each::Each;
 pub(crate) use flow::Valve;
 pub(crate) use held::held;
 #[cfg(test)]
