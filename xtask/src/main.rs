@@ -16,6 +16,7 @@ mod languages;
 mod mesos;
 mod process;
 mod programs;
+mod properties;
 mod python;
 mod sim;
 mod site;
@@ -94,6 +95,12 @@ enum Command {
         /// Handed on to the simulation: --seeds N, --from S, --threads N, or --seed S with --trace
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Try what always holds in the core with many random cases; `test` tries a few, the same each time
+    Properties {
+        /// How many for each property
+        #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+        cases: u32,
     },
     /// Kill, stop and cut off real masters, etcds, agents and frameworks under load, and print the figures
     Chaos {
@@ -182,6 +189,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Languages => programs::run(&workspace),
         Command::Sim { planted: true, .. } => sim::planted(&workspace),
         Command::Sim { planted: false, args } => sim::run(&workspace, &args),
+        Command::Properties { cases } => properties::run(&workspace, cases),
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),
         Command::Arm64 => arm64::run(&workspace),
         Command::Dist { systems } => dist::run(&workspace, if systems.is_empty() { &Archive::ALL } else { &systems }),

@@ -11,6 +11,7 @@ use crate::deny::{self, Advisories};
 use crate::languages::{self, Language};
 use crate::mesos;
 use crate::process::{self, step, timed};
+use crate::properties;
 use crate::python;
 use crate::sim;
 use crate::site;
@@ -147,6 +148,8 @@ pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
     cargo.env("HAGGLE_TEST_MESOS", mesos::clients(workspace)).env("HAGGLE_TEST_S3", tools::s3(workspace));
     cargo.env("HAGGLE_TEST_COLLECTOR", tools::collector(workspace));
+    let (name, seed) = properties::SEED;
+    cargo.env(name, seed);
     cargo
 }
 

@@ -135,7 +135,7 @@ impl Allocator {
     }
 
     /// Whether quotas leave a framework this much, once these offers are taken back.
-    fn may_have(&self, id: Seat, unit: &Resources, usable: &Portion, offers: &[OfferId]) -> bool {
+    pub(super) fn may_have(&self, id: Seat, unit: &Resources, usable: &Portion, offers: &[OfferId]) -> bool {
         if self.tree.quotas == 0 {
             return true;
         }

@@ -130,19 +130,13 @@ impl<'a> Turn<'a> {
         let Self { allocator, agent, free, now, .. } = *self;
         let (member, holding) = (&allocator.members[&seat], &allocator.agents[&agent]);
         let case = Case { seat, member, agent, holding, free, now };
-        match allocator.verdict(&case, stage, most) {
-            Ok(take) => return Some(Next::One(OfOne { seat, stage, most, take })),
-            Err(passed) => self.note(passed, seat.role),
+        let note = &mut |passed: Passed<'_>| self.note(passed, seat.role);
+        if let Some(take) = allocator.verdict(&case, stage, most, note) {
+            return Some(Next::One(OfOne { seat, stage, most, take }));
         }
-        if stage != Stage::FairShare {
-            return None;
-        }
-        match allocator.places_of_gang(&case) {
-            Ok(places) => Some(Next::Gang(seat, places)),
-            Err(passed) => {
-                passed.into_iter().for_each(|passed| self.note(passed, seat.role));
-                None
-            }
+        match stage {
+            Stage::FairShare => allocator.places_of_gang(&case, note).map(|places| Next::Gang(seat, places)),
+            _ => None,
         }
     }
 }

@@ -36,8 +36,6 @@ pub(super) struct Take {
 /// What is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passed<'a> {
-    /// It wants nothing more.
-    WantsNothing,
     /// It refuses this until then.
     Refused(Now),
     /// The agent is not what it needs.
@@ -66,40 +64,50 @@ pub(super) struct Case<'a> {
 }
 
 impl Allocator {
-    /// What the framework would take there, `most` units at most of what it said that it wants.
-    pub(super) fn verdict<'a>(&self, case: &Case<'a>, stage: Stage, most: u32) -> Result<Take, Passed<'a>> {
+    /// What the framework would take there, `most` units at most of what it said that it wants; `passes` hears of each thing that it
+    /// wants more than that, and what is in the way of it.
+    pub(super) fn verdict<'a>(
+        &self,
+        case: &Case<'a>,
+        stage: Stage,
+        most: u32,
+        passes: &mut dyn FnMut(Passed<'a>),
+    ) -> Option<Take> {
         let Some(demand) = &case.member.demand else {
-            if stage == Stage::Spare {
-                return Err(Passed::WantsNothing);
-            }
-            let usable = self.usable(case);
-            if !self.is_enough_for(case.seat.role, &usable.resources) {
-                return Err(Passed::TooLittle);
-            }
-            let room = self.room_in(case, stage);
-            if !self.is_enough_for(case.seat.role, &room.resources) {
-                return Err(self.bound(case.seat.role, &usable.resources));
-            }
-            self.not_refused(case, &room.resources)?;
-            return Ok(Take { portion: room.into_owned(), units: None });
+            return match stage {
+                Stage::Spare => None,
+                _ => self.whatever_there_is(case, stage).map_err(passes).ok(),
+            };
         };
         let room = self.room_in(case, stage);
         let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
-        let mut passed = Passed::WantsNothing;
         for (key, want, open) in demand.open(urgency) {
-            match self.one_task(case, want, &room) {
-                Ok(()) => {
-                    let one_at_a_time = case.holding.is_one_at_a_time(&want.volumes);
-                    let most = if one_at_a_time { 1 } else { open.min(most) };
-                    let (count, resources) = times(&want.resources, &room.resources, most);
-                    let mut portion = room.into_owned().take(&resources).map_err(|_| Passed::TooLittle)?;
-                    portion.give(&Portion { volumes: want.volumes.clone(), ..Portion::default() });
-                    return Ok(Take { portion, units: Some((key, count)) });
-                }
-                Err(other) => passed = other,
+            if let Err(passed) = self.one_task(case, want, &room) {
+                passes(passed);
+                continue;
             }
+            let one_at_a_time = case.holding.is_one_at_a_time(&want.volumes);
+            let most = if one_at_a_time { 1 } else { open.min(most) };
+            let (count, resources) = times(&want.resources, &room.resources, most);
+            let mut portion = room.into_owned().take(&resources).ok()?;
+            portion.give(&Portion { volumes: want.volumes.clone(), ..Portion::default() });
+            return Some(Take { portion, units: Some((key, count)) });
         }
-        Err(passed)
+        None
+    }
+
+    /// What a framework would take that has not said what it wants.
+    pub(super) fn whatever_there_is<'a>(&self, case: &Case<'a>, stage: Stage) -> Result<Take, Passed<'a>> {
+        let usable = self.usable(case);
+        if !self.is_enough_for(case.seat.role, &usable.resources) {
+            return Err(Passed::TooLittle);
+        }
+        let room = self.room_in(case, stage);
+        if !self.is_enough_for(case.seat.role, &room.resources) {
+            return Err(self.bound(case.seat.role, &usable.resources));
+        }
+        self.not_refused(case, &room.resources)?;
+        Ok(Take { portion: room.into_owned(), units: None })
     }
 
     /// Whether the framework would take room for one task there.

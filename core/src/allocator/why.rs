@@ -272,7 +272,7 @@ impl Allocator {
     fn passed<'a>(&self, case: &Case<'a>, want: Option<&'a Want>) -> Option<Passed<'a>> {
         match want {
             Some(want) => self.one_task(case, want, &self.room_in(case, Stage::FairShare)).err(),
-            None => self.verdict(case, Stage::FairShare, 1).err(),
+            None => self.whatever_there_is(case, Stage::FairShare).err(),
         }
     }
 
@@ -283,7 +283,6 @@ impl Allocator {
         too_little: impl FnOnce() -> Option<Obstacle>,
     ) -> Option<Obstacle> {
         Some(match passed {
-            Passed::WantsNothing => return None,
             Passed::Refused(until) => Obstacle::Refused { lasts: until.since(now) },
             Passed::Constraint(unmet) => Obstacle::Constraint(unmet.clone()),
             Passed::NoVolume(volume) => Obstacle::NoVolume(volume),

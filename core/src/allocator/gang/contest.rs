@@ -8,8 +8,9 @@ use super::super::demand::{Gang, WantKey};
 use super::super::ledger::Holding;
 use super::super::promises::Promise;
 use super::super::seat::Seat;
+use super::place::sum_of;
 use super::waiting::{Lack, Waiting};
-use super::{Asking, Places, Unmet, Usable};
+use super::{Asking, Places, Usable};
 use crate::id::{AgentId, OfferId};
 use crate::reservation::Portion;
 use crate::time::Now;
@@ -45,23 +46,24 @@ impl Allocator {
             let Some((mut rooms, are_all)) = self.rooms_beside(asking, &gang, &given, later) else { continue };
             rooms.extend(given.after.iter().map(|(&agent, room)| (agent, room.clone())));
             let before = self.gangs.borrow().examined;
-            let places = match self.places_in(asking, &gang, &rooms) {
-                Ok(places) => places,
-                Err(unmet) => {
-                    if are_all {
-                        let mut gangs = self.gangs.borrow_mut();
-                        let looks = rooms.len() + gangs.examined - before;
-                        let fit = if let Unmet::Room(fit) = unmet { fit } else { 0 };
-                        gangs.rest(seat, gang.id, now, fit, looks);
-                    }
-                    continue;
+            let found = self.places_beyond_quotas(asking, &gang, &rooms).and_then(|places| {
+                let offers = in_the_way(&given, &places);
+                let (sum, ids) = (sum_of(&places), Vec::from_iter(offers.iter().map(|&(_, offer)| offer)));
+                self.may_have(seat, &sum.resources, &sum, &ids).then_some((offers, ids)).ok_or(0)
+            });
+            match found {
+                Ok((offers, ids)) => {
+                    let Some(&(agent, _)) = offers.first() else { continue };
+                    // On these agents is more than is known of it.
+                    self.gangs.borrow_mut().forget_one(seat, gang.id);
+                    return Some((agent, ids));
                 }
-            };
-            let offers = in_the_way(&given, &places);
-            if let Some(&(agent, _)) = offers.first() {
-                // On these agents is more than is known of it.
-                self.gangs.borrow_mut().forget_one(seat, gang.id);
-                return Some((agent, offers.into_iter().map(|(_, offer)| offer).collect()));
+                Err(fit) if are_all => {
+                    let mut gangs = self.gangs.borrow_mut();
+                    let looks = rooms.len() + gangs.examined - before;
+                    gangs.rest(seat, gang.id, now, fit, looks);
+                }
+                Err(_) => {}
             }
         }
         None

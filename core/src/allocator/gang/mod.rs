@@ -77,15 +77,13 @@ enum Within {
 }
 
 impl Allocator {
-    /// The places of the first gang of a framework that has room, now that something may have changed on the agent at hand.
-    pub(super) fn places_of_gang<'a>(&self, case: &Case<'a>) -> Result<Places, Option<Passed<'a>>> {
-        let Some(demand) = &case.member.demand else { return Err(None) };
-        let mut gangs = demand.gangs().peekable();
-        if gangs.peek().is_none() {
-            return Err(None);
-        }
+    /// The places of the first gang of a framework that has room, now that something may have changed on the agent at hand; `passes`
+    /// hears what bounds each gang before it.
+    pub(super) fn places_of_gang(&self, case: &Case<'_>, passes: &mut dyn FnMut(Passed<'_>)) -> Option<Places> {
+        let mut gangs = case.member.demand.as_ref()?.gangs().peekable();
+        gangs.peek()?;
         let (asking, usable) = (Asking::of(case), self.usable(case));
-        let (mut all, mut passed) = (None, None);
+        let mut all = None;
         for gang in gangs {
             let these;
             let rooms = match self.where_to_look(case, &gang, &usable) {
@@ -97,11 +95,11 @@ impl Allocator {
                 Within::Everywhere => all.get_or_insert_with(|| self.rooms_for(asking, Some(case.agent))),
             };
             match self.look_for(asking, &gang, rooms) {
-                Ok(places) => return Ok(places),
-                Err(bound) => passed = bound.or(passed),
+                Ok(places) => return Some(places),
+                Err(bound) => bound.into_iter().for_each(&mut *passes),
             }
         }
-        Err(passed)
+        None
     }
 
     /// Where a gang could have room, by what is known of it and what is usable on the agent at hand.

@@ -72,22 +72,32 @@ impl<'a> Packing<'a> {
 }
 
 impl Allocator {
-    /// A place for each task of a gang in these rooms. With one kind of tasks they are found if there are any; with several, if
-    /// [`search`](super::search) finds them.
+    /// A place for each task of a gang in these rooms, within quotas.
     pub(in super::super) fn places_in<'a>(
         &self,
         asking: Asking<'_>,
         gang: &Gang<'_>,
         rooms: &Usable,
     ) -> Result<Places, Unmet<'a>> {
-        let mut packing = Packing::new(self, asking, rooms);
-        let fit = packing.put_largest_first(gang, self.placement_of(asking.seat.role));
-        let places = match fit == gang.tasks() {
-            true => packing.places(),
-            false => self.search(asking, gang, rooms).ok_or(Unmet::Room(fit))?,
-        };
+        let places = self.places_beyond_quotas(asking, gang, rooms).map_err(Unmet::Room)?;
         self.within_bounds(asking.seat, &places).map_err(Unmet::Bound)?;
         Ok(places)
+    }
+
+    /// The same whatever quotas say, or how many have a place. With one kind of tasks places are found if there are any; with several,
+    /// if [`search`](super::search) finds them.
+    pub(super) fn places_beyond_quotas(
+        &self,
+        asking: Asking<'_>,
+        gang: &Gang<'_>,
+        rooms: &Usable,
+    ) -> Result<Places, u32> {
+        let mut packing = Packing::new(self, asking, rooms);
+        let fit = packing.put_largest_first(gang, self.placement_of(asking.seat.role));
+        match fit == gang.tasks() {
+            true => Ok(packing.places()),
+            false => self.search(asking, gang, rooms).ok_or(fit),
+        }
     }
 
     /// Whether quotas leave all of this to somebody.
@@ -95,14 +105,20 @@ impl Allocator {
         if self.tree.quotas == 0 {
             return Ok(());
         }
-        let mut sum = Portion::default();
-        places.iter().for_each(|(_, take)| sum.give(&take.portion));
+        let sum = sum_of(places);
         let room = self.tree.room_of(seat.role, Stage::FairShare, &self.free, &sum);
         match room.resources.contains(&sum.resources) {
             true => Ok(()),
             false => Err(self.bound(seat.role, &sum.resources)),
         }
     }
+}
+
+/// What all places hold together.
+pub(super) fn sum_of(places: &Places) -> Portion {
+    let mut sum = Portion::default();
+    places.iter().for_each(|(_, take)| sum.give(&take.portion));
+    sum
 }
 
 impl Packing<'_> {

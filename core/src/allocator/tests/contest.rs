@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use super::super::Allocation;
 use super::{World, guarantee, size, want};
+use crate::demand::Want;
 use crate::id::FrameworkId;
 use crate::time::Now;
 
@@ -220,6 +221,23 @@ fn what_a_role_is_promised_does_not_give_way() {
     world.pass(4000);
 
     assert_eq!(world.allocate(), Allocation::default());
+}
+
+#[test]
+fn what_a_role_is_promised_does_not_give_way_to_a_gang() {
+    let mut world = World::default();
+    world.role("a", 1, Some(guarantee(size(1, 0))));
+    world.framework(1, "a");
+    world.wants(1, [want(size(1, 256), 0, 2)]);
+    world.agent(1, size(4, 1024));
+    assert_eq!(world.offered(), [(1, 1, size(2, 512))]);
+    world.framework(2, "b");
+    world.wants(2, [Want { gang: 1, ..want(size(4, 512), 1, 0) }]);
+
+    for _ in 0..3 {
+        let Allocation { rescinded, offers, .. } = world.allocate();
+        assert_eq!((rescinded, offers), (vec![], vec![]));
+    }
 }
 
 #[test]

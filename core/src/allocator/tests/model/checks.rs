@@ -172,6 +172,11 @@ impl Model {
         }
     }
 
+    pub(super) fn does_a_gang_wait(&self) -> bool {
+        let mut demands = self.world.allocator.members.values().filter_map(|known| known.demand.as_ref());
+        demands.any(|demand| demand.gangs().next().is_some())
+    }
+
     /// No gang of one kind of tasks is left out that has room for all of them, wherever that is.
     pub(super) fn check_gangs_are_served(&self) {
         let (allocator, now) = (&self.world.allocator, self.world.now);
