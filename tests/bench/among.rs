@@ -2,11 +2,13 @@
 //! them and declines.
 
 use std::collections::BTreeSet;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use haggle_core::{Digest, TaskState};
 use haggle_kit::{Cluster, guests};
 use haggle_sdk::{Client, Event, Framework, FrameworkInfo, Runner, Session};
+use tokio::runtime::Builder;
 
 use crate::Effort;
 use crate::figure::{Figure, Goal};
@@ -34,12 +36,16 @@ pub(crate) async fn measure(cluster: &Cluster, agents: usize, effort: Effort) ->
             alone.push(took);
         }
     }
-    let declining = tokio::spawn(decline_all(client, agents, effort.of(DECLINES, 2)));
+    // A framework of somebody else: with a connection and a thread of its own.
+    let (another, rounds) = (cluster.client().await, effort.of(DECLINES, 2));
+    let declining = thread::spawn(move || {
+        Builder::new_current_thread().enable_all().build()?.block_on(decline_all(another, agents, rounds))
+    });
     let mut beside = Vec::new();
     while !declining.is_finished() {
         beside.push(one(&session, module).await?);
     }
-    declining.await??;
+    declining.join().map_err(|_| anyhow::anyhow!("whoever declines has panicked"))??;
     session.close().await;
     Ok(vec![
         Figure::new(format!("one task among {agents} agents, submit to end"), "ms", Goal::P99Below(1.0), alone),

@@ -11,6 +11,7 @@ mod figure;
 mod flood;
 mod heartbeat;
 mod held;
+mod idle;
 mod local;
 mod machine;
 mod pages;

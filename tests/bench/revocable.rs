@@ -60,19 +60,21 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let percent = |of: fn(&Round) -> f64| {
         alone.iter().zip(&beside).map(|(alone, beside)| of(beside) / of(alone) * 100.0 - 100.0).collect::<Vec<_>>()
     };
-    // Of each, how far the rates with and without are apart.
-    let apart = |name: &str, of: fn(&Round) -> f64| {
-        let goal = if effort.quick { Goal::Reported } else { Goal::Below(1.0) };
+    // Of each, how far the figures with and without are apart.
+    let apart = |name: &str, goal: Goal, of: fn(&Round) -> f64| {
+        let goal = if effort.quick { Goal::Reported } else { goal };
         let apart = percent(of).into_iter().map(f64::abs).collect();
         Figure::new(format!("{name}, with revocable tasks beside it against without"), "%", goal, apart)
     };
+    let unnoticed = Goal::Below(1.0);
     Ok(vec![
         figure("utilisation by tasks with a promise alone", "%", Goal::Reported, |round| round.utilisation, &alone),
         figure("utilisation with revocable tasks", "%", Goal::Reported, |round| round.utilisation, &beside),
-        apart("CPU rate of a task that uses a fifth of its promise", |round| round.rates[0]),
-        apart("instructions a second of a task that uses a fifth of its promise", |round| round.done[0]),
-        apart("CPU rate of a task that uses all of its promise", |round| round.rates[1]),
-        apart("instructions a second of a task that uses all of its promise", |round| round.done[1]),
+        apart("CPU rate of a task that uses all of its promise", unnoticed, |round| round.rates[1]),
+        apart("time off the processor of a task that uses a fifth, for as much work", unnoticed, |round| round.waits),
+        apart("… its CPU rate", Goal::Reported, |round| round.rates[0]),
+        apart("… its instructions a second", Goal::Reported, |round| round.done),
+        apart("instructions a second of CPU time of a task that uses all", Goal::Reported, |round| round.speed),
         figure(
             "CPU rate of a task promised 0.5 cpus that uses all, alone",
             "cpus",
@@ -88,8 +90,13 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
 struct Round {
     /// Of the two that were measured: CPU time by the time that they ran.
     rates: [f64; 2],
-    /// Of the same, instructions a second. A processor that has more to do beside may take longer for each.
-    done: [f64; 2],
+    /// Instructions a second of the one that pauses.
+    done: f64,
+    /// For each of its instructions the time that it was not on a processor: its pauses, which are the same in each round, and what it
+    /// waited for one. How fast that was does not matter: with work on the next core a processor may take longer for the same.
+    waits: f64,
+    /// Instructions for each second of CPU time of the one that does not.
+    speed: f64,
     /// Per cent of the agent's processors that its executors used.
     utilisation: f64,
 }
@@ -127,16 +134,21 @@ impl<'a> Bench<'a> {
         let (before, began) = (self.cpu_time(), Instant::now());
         let ends = submit(&self.client, tasks).await?;
         let (used, passed) = (self.cpu_time().saturating_sub(before), began.elapsed());
-        let rate = |at: usize| {
+        let spent = |at: usize| {
             let status = &ends[at];
             let usage = status.usage.as_ref();
             let usage = usage.ok_or_else(|| anyhow::anyhow!("a task is {}: {}", status.state, status.message))?;
-            let wall = usage.wall.as_secs_f64();
-            Ok::<_, anyhow::Error>((usage.cpu.as_secs_f64() / wall, usage.fuel.get() as f64 / wall))
+            Ok::<_, anyhow::Error>((usage.cpu.as_secs_f64(), usage.wall.as_secs_f64(), usage.fuel.get() as f64))
         };
-        let [(napping, naps), (spinning, spins)] = [rate(0)?, rate(1)?];
+        let [(cpu, wall, work), (spun, wall_spun, spins)] = [spent(0)?, spent(1)?];
         let utilisation = used.as_secs_f64() / (CPUS * passed.as_secs_f64()) * 100.0;
-        Ok(Round { rates: [napping, spinning], done: [naps, spins], utilisation })
+        Ok(Round {
+            rates: [cpu / wall, spun / wall_spun],
+            done: work / wall,
+            waits: (wall - cpu) / work,
+            speed: spins / spun,
+            utilisation,
+        })
     }
 
     /// Tasks on whatever is unused, run again whenever they were preempted. Comes back when one of them runs.

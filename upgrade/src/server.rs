@@ -12,10 +12,10 @@ use futures_util::future::Either;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, copy, sink, split};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf, copy, sink, split};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tonic::body::Body;
@@ -127,11 +127,9 @@ async fn talk<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     answers: Body,
     over: oneshot::Receiver<Source<ReadHalf<S>>>,
 ) -> io::Result<()> {
-    let upgraded = upgrade.await.map_err(io::Error::other)?;
-    let parts = downcast::<TokioIo<S>>(upgraded).map_err(|_| io::Error::other("the connection is another one"))?;
-    let (stream, mut writer) = split(parts.io.into_inner());
+    let (source, mut writer) = halves(upgrade.await.map_err(io::Error::other)?, signs)?;
     // Whoever does not listen has ended the call, and says so.
-    let _ = begin.send(Source::new(&parts.read_buf, stream, signs.map(patience)));
+    let _ = begin.send(source);
     say(answers, &mut writer, signs).await?;
     let rest = async {
         if let Ok(rest) = over.await {
@@ -141,6 +139,17 @@ async fn talk<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     // In a place of its own, since calls wait long for their end.
     let _ = timeout(CLOSED_WITHIN, Box::pin(rest)).await;
     Ok(())
+}
+
+/// What is heard on a connection and where is said something. The buffer into which hyper read goes here, and does not wait for the end
+/// of the call: empty or not, it has 8 KiB.
+fn halves<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    upgraded: Upgraded,
+    signs: Option<Duration>,
+) -> io::Result<(Source<ReadHalf<S>>, WriteHalf<S>)> {
+    let parts = downcast::<TokioIo<S>>(upgraded).map_err(|_| io::Error::other("the connection is another one"))?;
+    let (stream, writer) = split(parts.io.into_inner());
+    Ok((Source::new(&parts.read_buf, stream, signs.map(patience)), writer))
 }
 
 #[cfg(test)]

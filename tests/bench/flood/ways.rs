@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use haggle_core::{Digest, TaskState};
 use haggle_sdk::{Client, Event, Framework, FrameworkInfo, OutputStream, Task, TaskId, Token};
-use rustix::process::nice;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
+use crate::idle::give_way;
 use crate::secured::Secured;
 
 /// So many of it try at once.
@@ -97,20 +97,6 @@ impl Flood {
     pub(crate) fn end(self) -> usize {
         self.threads.shutdown_background();
         self.tried.load(Ordering::Relaxed)
-    }
-}
-
-/// This thread runs when no other one wants to. At the lowest priority alone it would still keep its processor for some
-/// milliseconds from whoever wakes.
-fn give_way() {
-    let _ = nice(19);
-    #[cfg(target_os = "linux")]
-    {
-        // The system's `sched_param` is this one number. That of musl has more, and its function for this does nothing.
-        let priority: libc::c_int = 0;
-        // SAFETY: the system reads the number during the call.
-        #[expect(unsafe_code, reason = "no crate that we have sets how a thread is scheduled")]
-        let _ = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const priority) };
     }
 }
 
