@@ -2,9 +2,11 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Buf;
+use futures_util::future::poll_immediate;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -53,8 +55,13 @@ pub(crate) async fn say(
     taken(stream.shutdown()).await
 }
 
+/// Waits for a step. There is a timer for those only that are not done at once: sessions are many, and few of them wait.
 async fn taken<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(STALLED, step).await?
+    let mut step = pin!(step);
+    match poll_immediate(&mut step).await {
+        Some(done) => done,
+        None => Box::pin(timeout(STALLED, step)).await?,
+    }
 }
 
 async fn end_of(silence: &mut Option<Since>) {

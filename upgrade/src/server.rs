@@ -167,6 +167,6 @@ mod tests {
         let call = talk::<TcpStream>(upgrade, None, begin, Body::empty(), over);
 
         let size = size_of_val(&call);
-        assert!(size <= 1024, "a future of {size} bytes");
+        assert!(size <= 640, "a future of {size} bytes");
     }
 }
