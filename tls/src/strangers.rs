@@ -80,7 +80,7 @@ impl<Source: Eq + Hash> Strangers<Source> {
         Visit {
             stream,
             let_in: LetIn(standing),
-            until: Box::pin(sleep(self.bounds.within)),
+            until: Some(Box::pin(sleep(self.bounds.within))),
             within: self.bounds.within,
         }
     }
@@ -133,11 +133,14 @@ impl Standing {
     fn turn_out(&self) {
         if self.is_open() && !self.out.swap(true, Ordering::AcqRel) {
             self.tally.0.turned_out.fetch_add(1, Ordering::Relaxed);
-            let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(reader) = reader {
+            if let Some(reader) = self.take_reader() {
                 reader.wake();
             }
         }
+    }
+
+    fn take_reader(&self) -> Option<Waker> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -166,7 +169,8 @@ impl LetIn {
 pub struct Visit<S> {
     stream: S,
     let_in: LetIn,
-    until: Pin<Box<Sleep>>,
+    /// When it ends; `None` once it is seen that somebody was let in.
+    until: Option<Pin<Box<Sleep>>>,
     within: Duration,
 }
 
@@ -178,11 +182,15 @@ impl<S> Visit<S> {
 
     /// Why it ends, if it does.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Option<io::Error> {
+        let until = self.until.as_mut()?;
         let standing = &self.let_in.0;
         if standing.let_in.load(Ordering::Acquire) {
+            self.until = None;
+            // Whoever read first may be gone, and would be held by what wakes it.
+            standing.take_reader();
             return None;
         }
-        if self.until.as_mut().poll(context).is_ready() {
+        if until.as_mut().poll(context).is_ready() {
             standing.turn_out();
         }
         // Before it is looked at, so that whoever turns it out from now on wakes this one.
@@ -234,6 +242,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Visit<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
@@ -292,6 +302,28 @@ mod tests {
         assert_eq!(stranger.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
 
         assert!(is_open(&mut known, &mut known_far).await);
+    }
+
+    #[tokio::test]
+    async fn whoever_read_before_somebody_was_let_in_is_held_no_longer() {
+        struct Reads;
+        impl Wake for Reads {
+            fn wake(self: Arc<Self>) {}
+        }
+        let mut strangers = Strangers::new(LONG, Tally::default());
+        let (mut visit, _far) = visit(&mut strangers, 1);
+        let poll = |visit: &mut Visit<DuplexStream>, waker: Waker| {
+            let mut room = [0; 1];
+            let read = Pin::new(visit).poll_read(&mut Context::from_waker(&waker), &mut ReadBuf::new(&mut room));
+            assert!(read.is_pending());
+        };
+        let (first, second) = (Arc::new(Reads), Arc::new(Reads));
+        poll(&mut visit, Waker::from(Arc::clone(&first)));
+        visit.let_in().note();
+
+        poll(&mut visit, Waker::from(Arc::clone(&second)));
+
+        assert_eq!(Arc::strong_count(&first), 1);
     }
 
     #[tokio::test]
