@@ -26,6 +26,7 @@ mod sides;
 mod startup;
 mod tasks;
 mod traced;
+mod utilisation;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -94,7 +95,7 @@ enum Group {
     /// The executor beside which the start is measured.
     #[value(hide = true)]
     Other,
-    /// The cluster over sockets, which is all of the next four.
+    /// The cluster over sockets, which is all of the next five.
     Tasks,
     /// One no-op task after another.
     Latency,
@@ -104,6 +105,8 @@ enum Group {
     Queue,
     /// The same work as tasks and on plain threads.
     Threads,
+    /// How much of a cluster's processors tasks of 10 ms use.
+    Utilisation,
     /// From nothing to a result: `haggle up`, `haggle run`, and the memory of an idle cluster.
     Startup,
     /// Very many tasks: an agent that registers with a million, and `haggle ps` with 300,000.
@@ -157,7 +160,7 @@ impl Group {
         Self::Memory,
         Self::Peers,
     ];
-    const TASKS: [Self; 4] = [Self::Latency, Self::Throughput, Self::Queue, Self::Threads];
+    const TASKS: [Self; 5] = [Self::Latency, Self::Throughput, Self::Queue, Self::Threads, Self::Utilisation];
 
     /// What is measured each in a process of its own.
     fn parts(self) -> Vec<Self> {
@@ -192,6 +195,7 @@ impl Group {
             Self::Throughput => runtime()?.block_on(tasks::throughput()),
             Self::Queue => runtime()?.block_on(queue::measure(effort)),
             Self::Threads => runtime()?.block_on(tasks::against_threads()),
+            Self::Utilisation => runtime()?.block_on(utilisation::measure(effort)),
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),
             Self::Agents => runtime()?.block_on(agents::measure(effort)),

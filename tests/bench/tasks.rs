@@ -23,13 +23,13 @@ const MANY: usize = 10_000;
 
 /// Of 20 ms each, on two cores: two seconds of work.
 const WORKERS: usize = 200;
-const WORK: Duration = Duration::from_millis(20);
+pub(crate) const WORK: Duration = Duration::from_millis(20);
 const CORES: usize = 2;
 
 /// Two at once fill two cores, four at once do so while one of them is being replaced.
 const WHOLE: MilliCpu = MilliCpu::from_cores(1);
 const HALF: MilliCpu = MilliCpu::new(500);
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 /// A task that does nothing, small enough that two hundred of them run at once on two cpus.
 pub(crate) fn noop(module: Digest) -> Task {
@@ -167,7 +167,7 @@ fn on_threads(rounds: u64) -> f64 {
 }
 
 /// How many rounds take [`WORK`] of CPU time: measured once in small, then with what that gives.
-fn calibrate(cpu_of: fn(u64) -> anyhow::Result<Duration>) -> anyhow::Result<u64> {
+pub(crate) fn calibrate(cpu_of: fn(u64) -> anyhow::Result<Duration>) -> anyhow::Result<u64> {
     let mut rounds = 1_000_000_u64;
     for _ in 0..3 {
         let mut times = (0..5).map(|_| cpu_of(rounds)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -177,7 +177,7 @@ fn calibrate(cpu_of: fn(u64) -> anyhow::Result<Duration>) -> anyhow::Result<u64>
     Ok(rounds)
 }
 
-fn guest_cpu(rounds: u64) -> anyhow::Result<Duration> {
+pub(crate) fn guest_cpu(rounds: u64) -> anyhow::Result<Duration> {
     let mut local = Local::start(1, 1)?;
     let work = local.task(&guests::compile(&guests::work(rounds)))?;
     Ok(local.run(&work)?.usage.cpu)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use haggle_core::{Bytes as Quota, Ending, TaskId, TaskSpec, VolumeId};
@@ -83,9 +84,9 @@ pub trait Listener: Send + Sync + 'static {
     fn hear(&self, event: Event);
 
     /// The executor does something else now, and the next event may be milliseconds away: what was heard is to be
-    /// passed on. True when some of it can wait for a few milliseconds: then this is called again.
-    fn pause(&self) -> bool {
-        false
+    /// passed on. For how long it waits if it can wait for more: then this is called again.
+    fn pause(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -94,7 +95,7 @@ impl Listener for Arc<dyn Listener> {
         (**self).hear(event);
     }
 
-    fn pause(&self) -> bool {
+    fn pause(&self) -> Option<Duration> {
         (**self).pause()
     }
 }

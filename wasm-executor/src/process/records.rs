@@ -16,9 +16,9 @@ use super::wire::Report;
 use crate::event::{Event, Launch, Listener, Stream};
 use crate::executor::Executor;
 
-/// Ends of tasks in queues are told together for so long, as long as others run there: each message costs everybody on the way to
-/// the framework as much as some short tasks.
-const TOGETHER: Duration = Duration::from_millis(2);
+/// Ends of tasks in queues are told together for so long, as long as others wait there: each message costs everybody on the way to
+/// the framework, and back, as much as some short tasks. Who keeps a queue filled puts in more than is done meanwhile.
+const TOGETHER: Duration = Duration::from_millis(40);
 
 /// Shared by the workers, who report, and the threads that speak to the agent.
 ///
@@ -283,10 +283,10 @@ impl TaskRecords {
         }
     }
 
-    /// The same, but waits for more where few tasks of queues have ended since the last time, and others run. True when it does.
-    fn flush_unless_it_can_wait(&self) -> bool {
-        let waits = self.unsent.load(Ordering::Acquire) && self.state.lock().can_wait();
-        if !waits {
+    /// The same, but waits for more where few tasks of queues have ended since the last time, and others wait. For how long, if so.
+    fn flush_unless_it_can_wait(&self) -> Option<Duration> {
+        let waits = self.unsent.load(Ordering::Acquire).then(|| self.state.lock().can_wait()).flatten();
+        if waits.is_none() {
             self.flush();
         }
         waits
@@ -364,7 +364,7 @@ impl Listener for Listening {
         self.0.hear(event);
     }
 
-    fn pause(&self) -> bool {
+    fn pause(&self) -> Option<Duration> {
         self.0.flush_unless_it_can_wait()
     }
 }
@@ -401,10 +401,10 @@ impl State {
         next
     }
 
-    /// Whether all that the agent is to be told is of queues, and may be told along with more.
-    fn can_wait(&self) -> bool {
-        let is_fresh = self.reported.is_some_and(|at| at.elapsed() < TOGETHER);
-        is_fresh && !self.urgent && self.queues.values().all(Queue::can_wait)
+    /// For how long what the agent is to be told may wait for more: all of it is of queues, and was told a short while ago.
+    fn can_wait(&self) -> Option<Duration> {
+        let waits = TOGETHER.checked_sub(self.reported?.elapsed()).filter(|waits| !waits.is_zero());
+        waits.filter(|_| !self.urgent && self.queues.values().all(Queue::can_wait))
     }
 
     /// Has the agent told what is new in queues, all of each in one report.

@@ -14,7 +14,6 @@ use tokio::runtime::Handle;
 
 use super::Scheduler;
 use super::cell::Cell;
-use super::worker::pause;
 use crate::clock::thread_cpu_time;
 use crate::outcome::Outcome;
 use crate::run::Remains;
@@ -94,9 +93,7 @@ impl Heavy {
         scheduler.end_left(&cell, used + releasing);
         scheduler.tell_end(&cell, outcome, cpu + releasing);
         // The next one may take long.
-        if pause(&*scheduler.site.listener) {
-            scheduler.ticker.holds_news();
-        }
+        scheduler.ticker.pass_on(&scheduler.site);
     }
 }
 

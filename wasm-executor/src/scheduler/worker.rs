@@ -63,6 +63,9 @@ const STEPS_MAX: Duration = Duration::from_micros(10);
 /// Ends of short tasks that are passed on together. More save little: what is left is a few microseconds for all of them.
 const NEWS_TOGETHER: usize = 32;
 
+/// For so long at most: the next one may be longer than those before.
+const HELD_BACK: Duration = Duration::from_millis(5);
+
 /// A task that used more CPU time than this has the news of its end passed on at once.
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -132,7 +135,7 @@ impl Worker {
             let goes_along = short && next.as_ref().is_some_and(|next| next.cell.is_new());
             if goes_along && held_back + 1 < NEWS_TOGETHER {
                 held_back += 1;
-                self.scheduler.ticker.holds_news();
+                self.scheduler.ticker.holds_news(self.site.clock.now() + HELD_BACK);
             } else {
                 held_back = 0;
                 self.pass_on();
@@ -142,9 +145,7 @@ impl Worker {
 
     /// Has the news passed on, or later by the ticker what can wait.
     fn pass_on(&self) {
-        if pause(&*self.site.listener) {
-            self.scheduler.ticker.holds_news();
-        }
+        self.scheduler.ticker.pass_on(&self.site);
     }
 
     /// Up to `since` of the thread's CPU clock is paid for. Says how much more is now, whether that was the end of a short
@@ -295,9 +296,9 @@ fn guarded(tell: impl FnOnce()) {
     }
 }
 
-/// Has the listener pass on what it has heard. True when it waits for more.
-pub(super) fn pause(listener: &dyn Listener) -> bool {
-    let mut waits = false;
+/// Has the listener pass on what it has heard. For how long it waits for more, if it does.
+pub(super) fn pause(listener: &dyn Listener) -> Option<Duration> {
+    let mut waits = None;
     guarded(|| waits = listener.pause());
     waits
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use haggle_core::{FrameworkId, TaskId};
 use haggle_executor::{Event, Listener};
@@ -31,7 +32,7 @@ impl Listener for Post {
         (self.hears)(&event);
     }
 
-    fn pause(&self) -> bool {
+    fn pause(&self) -> Option<Duration> {
         let mut unsent = self.unsent.lock();
         let ends = unsent.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
         if ends > 0 {
@@ -40,7 +41,7 @@ impl Listener for Post {
         for event in unsent.drain(..) {
             let _ = self.bench.send(event);
         }
-        false
+        None
     }
 }
 
@@ -107,4 +108,37 @@ fn end_before_a_long_task() -> Option<Result<(), RecvTimeoutError>> {
     bench.report(LONG).assert_finished();
 
     *waited.lock()
+}
+
+/// Waits for more when it is asked first, and passes on what it heard when it is asked again.
+struct Patient {
+    unsent: Mutex<Vec<Event>>,
+    has_waited: AtomicBool,
+    bench: Sender<Event>,
+}
+
+impl Listener for Patient {
+    fn hear(&self, event: Event) {
+        self.unsent.lock().push(event);
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        if !self.has_waited.swap(true, Ordering::SeqCst) {
+            return Some(Duration::from_millis(10));
+        }
+        for event in self.unsent.lock().drain(..) {
+            let _ = self.bench.send(event);
+        }
+        None
+    }
+}
+
+#[test]
+fn who_waits_for_more_is_asked_again_though_nothing_more_happens() {
+    let bench =
+        Bench::heard_by(|bench| Patient { unsent: Mutex::default(), has_waited: AtomicBool::new(false), bench });
+
+    let task = bench.launch(Form::Core, spec(), NOOP);
+
+    bench.report(task).assert_finished();
 }

@@ -22,8 +22,9 @@ use crate::runner::progress::Progress;
 /// Tasks that take longer gain nothing: an offer for each costs a millisecond.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// How much work is in a queue when it was refilled: many round trips, and little to lose with an agent.
-const WORK: Duration = Duration::from_millis(100);
+/// How much work is in a queue when it was refilled: many round trips, also where an executor tells of ends each 40 ms, and little to lose
+/// with an agent.
+const WORK: Duration = Duration::from_millis(200);
 
 /// Tasks in a queue, however short they are. Half of them are some tens of milliseconds of the fastest agent.
 const DEPTH_MAX: u64 = 8_192;
