@@ -137,7 +137,7 @@ async fn on_cluster(session: &Session, tasks: Vec<Task>) -> anyhow::Result<f64> 
 }
 
 /// Hands these to a framework that is connected already, and waits for them.
-async fn all(session: &Session, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskStatus>> {
+pub(crate) async fn all(session: &Session, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskStatus>> {
     let mut handles = Vec::with_capacity(tasks.len());
     for task in tasks {
         handles.push(session.submit(task).await?);

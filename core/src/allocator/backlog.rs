@@ -121,7 +121,8 @@ impl Allocator {
         if self.agents.len() <= most {
             return;
         }
-        let takes_all = |seat: &Seat| self.members.get(seat).is_some_and(|known| known.demand.is_none());
+        let is_blind = |seat: &Seat| self.members.get(seat).is_some_and(|known| known.demand.is_none());
+        let takes_all = |seat: &Seat| is_blind(seat) && self.would_take(*seat);
         let blind: BTreeSet<Seat> = woken.iter().copied().filter(takes_all).collect();
         if !blind.is_empty() {
             woken.retain(|seat| !blind.contains(seat));

@@ -2,7 +2,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{World, size, want};
-use crate::id::{AgentId, OfferId};
+use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::time::Now;
 
 /// A cluster of alike agents, of which so many are looked at in one go.
@@ -153,4 +153,14 @@ fn nothing_is_taken_back_while_there_are_agents_to_be_looked_at() {
     }
 
     assert_eq!(slices.concat(), [4], "{slices:?}");
+}
+
+#[test]
+fn a_framework_that_comes_and_wants_nothing_has_no_agent_looked_at() {
+    let mut world = cluster(50, 4);
+    world.allocate();
+    world.framework(1, "a");
+    world.allocator.suppress(FrameworkId(1), None);
+
+    assert_eq!(world.allocate().examined, 0);
 }
