@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use haggle_core::Backoff;
 use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
 use haggle_tls::{OwnerTokens, Token, TokenError, distrust, secret_argument};
