@@ -8,7 +8,6 @@ mod admission;
 mod advertise;
 mod artifacts;
 mod aside;
-mod backoff;
 mod blank;
 mod checkpoint;
 mod config;

@@ -1,10 +1,16 @@
 //! Which of the masters is spoken to, and when.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use haggle_core::Backoff;
 use tonic::transport::Uri;
 
-use crate::backoff::Backoff;
+/// Short enough that a master's restart goes unnoticed.
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+
+/// A master that is back finds its agents within this.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// With several masters one takes over within seconds, and the agents are not to be what takes longest. Those that stand
 /// by answer at once: 5,000 agents ask 30,000 cheap questions a second at worst.
@@ -29,7 +35,7 @@ pub(crate) struct Masters {
 impl Masters {
     /// `named` has at least one.
     pub(crate) fn new(named: Vec<Uri>) -> Self {
-        let backoff = if named.len() > 1 { Backoff::up_to(SEVERAL_BACKOFF_MAX) } else { Backoff::default() };
+        let backoff = Backoff::new(BACKOFF_FIRST, if named.len() > 1 { SEVERAL_BACKOFF_MAX } else { BACKOFF_MAX });
         Self { named, turn: 0, leader: None, turns: 0, followed: 0, backoff }
     }
 
@@ -81,7 +87,8 @@ impl Masters {
     fn pause(&mut self) -> Duration {
         self.turns = 0;
         self.followed = 0;
-        self.backoff.next()
+        // The agents of a restarted master are not all to knock at once.
+        self.backoff.pause_apart(RandomState::new().hash_one(()))
     }
 }
 

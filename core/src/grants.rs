@@ -9,7 +9,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::VolumeId;
-use crate::spec::InvalidSpec;
+use crate::invalid::InvalidSpec;
 
 /// Folders of one task: each is a descriptor of the guest from its start.
 pub const FOLDERS_MAX: usize = 64;

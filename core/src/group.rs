@@ -1,12 +1,8 @@
 //! Tasks that are launched all or none, and live and die together, on one agent or on several.
 
-use alloc::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, FrameworkId, TaskId};
-use crate::offer::OfferOperation;
-use crate::task::TaskSpec;
+use crate::id::{FrameworkId, TaskId};
 
 /// The group that a task is in. Its agent keeps this with the task, so that a master that has never heard of the group
 /// learns of it from the agents.
@@ -26,22 +22,4 @@ impl Group {
     pub const fn id(self, framework: FrameworkId) -> TaskId {
         TaskId { framework, number: self.first }
     }
-}
-
-/// A task of a group, and where it is to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// Of which an offer is named in the same call.
-    pub agent: AgentId,
-    /// What is to run there.
-    pub task: Arc<TaskSpec>,
-}
-
-/// What is to be done to what is offered of an agent before a group is launched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacedOperation {
-    /// Of which an offer is named in the same call.
-    pub agent: AgentId,
-    /// What is to be done there.
-    pub operation: OfferOperation,
 }

@@ -17,16 +17,19 @@ pub mod addresses;
 pub mod agent;
 pub mod allocator;
 pub mod attributes;
+pub mod backoff;
 pub mod cluster;
 pub mod demand;
 pub mod grants;
 pub mod group;
 pub mod histogram;
 pub mod id;
+pub mod invalid;
 pub mod life;
 pub mod lifecycle;
 pub mod node;
 pub mod offer;
+pub mod placed;
 pub mod placement;
 pub mod planted;
 pub mod quantity;
@@ -44,9 +47,10 @@ pub mod upkeep;
 pub mod volume;
 
 pub use agent::{AgentInfo, Traits};
+pub use backoff::Backoff;
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
-pub use group::{Group, Placed, PlacedOperation};
+pub use group::Group;
 pub use histogram::Histogram;
 pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,
@@ -54,6 +58,7 @@ pub use id::{
 };
 pub use life::{HeldLife, Lapse, Prepared};
 pub use offer::{Offer, OfferOperation};
+pub use placed::{Placed, PlacedOperation};
 pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};
 pub use queue::{

@@ -16,8 +16,9 @@ pub use news::{QueueNews, QueueRun};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, TaskId, UpdateId, VolumeId};
+use crate::invalid::InvalidSpec;
 use crate::resources::{Resources, Shortage};
-use crate::spec::{InvalidSpec, NAME_MAX};
+use crate::spec::NAME_MAX;
 use crate::task::{Ending, Reason, Source, TaskSpec, TaskState, TaskStatus, Usage};
 
 /// Resources of one agent, held for the tasks that are put into the queue.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use haggle_core::Backoff;
 use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
 use haggle_tls::{OwnerTokens, Token, TokenError, distrust, secret_argument};
@@ -11,10 +12,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status, Streaming};
 
 use crate::address::loopback;
-use crate::backoff::Backoff;
 use crate::credentials::{Connection, Credentials};
 use crate::error::{CallError, ConnectError, call_error, is_connection_trouble, is_turned_away, root_cause};
-use crate::masters::{Masters, Target};
+use crate::masters::{Masters, Target, pauses};
 use crate::task::Known;
 
 /// How long a call goes on trying while nobody answers. A master that restarts is back well before.
@@ -107,7 +107,7 @@ impl ClientBuilder {
         };
         let masters = Masters::read(&list, credentials)?;
         let deadline = Instant::now() + self.patience;
-        let mut backoff = Backoff::new();
+        let mut backoff = pauses(1);
         loop {
             let (mut reason, mut distrusted) = (None, None);
             for url in masters.urls() {
@@ -289,7 +289,7 @@ impl Client {
         Search {
             masters: Arc::clone(&self.masters),
             deadline: Instant::now() + patience,
-            backoff: Backoff::among(self.masters.urls().len()),
+            backoff: pauses(self.masters.urls().len()),
             tried: 0,
             unheard_until: None,
         }

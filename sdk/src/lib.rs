@@ -144,7 +144,6 @@ mod access;
 mod address;
 mod artifacts;
 mod authority;
-mod backoff;
 mod client;
 mod credentials;
 mod error;

@@ -13,9 +13,9 @@ use haggle_proto::v1;
 use tokio::time::sleep;
 use tonic::Streaming;
 
-use crate::backoff::Backoff;
 use crate::client::Client;
 use crate::error::{CallError, is_connection_trouble};
+use crate::masters::pauses;
 use crate::operator::operator;
 
 /// How often in a row a log that breaks off is taken up again without one more byte of it: a few seconds in all.
@@ -116,7 +116,7 @@ struct Reader {
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
-        let mut backoff = Backoff::new();
+        let mut backoff = pauses(1);
         let mut attempts = 0;
         loop {
             let inbound = match &mut self.inbound {

@@ -1,7 +1,9 @@
 //! Which of several masters is spoken to: each is tried in turn, and one that stands by tells who leads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use haggle_core::Backoff;
 use haggle_proto::LEADER;
 use haggle_tls::{Pass, Token};
 use tonic::Status;
@@ -9,6 +11,21 @@ use tonic::Status;
 use crate::address::{normalised, secured};
 use crate::credentials::{Connection, Credentials, connect, connect_lazy};
 use crate::error::ConnectError;
+
+/// A master on the same machine is up a few milliseconds after it was started.
+const PAUSE_FIRST: Duration = Duration::from_millis(2);
+
+/// A program should be back within a second of its master.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// With several masters another one leads within seconds, and its frameworks are not to be what takes longest: those
+/// that stand by answer at once.
+const PAUSE_MAX_OF_SEVERAL: Duration = Duration::from_millis(250);
+
+/// The pauses in a search among so many masters.
+pub(crate) fn pauses(masters: usize) -> Backoff {
+    Backoff::new(PAUSE_FIRST, if masters > 1 { PAUSE_MAX_OF_SEVERAL } else { PAUSE_MAX })
+}
 
 /// The masters of one cluster, and which of them is spoken to now.
 pub(crate) struct Masters {

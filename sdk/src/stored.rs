@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{FrameworkInfo, Question};
-use haggle_core::{AgentId, FrameworkId, Offer, Placed, TaskId, TaskSpec, TaskStatus};
+use haggle_core::{AgentId, FrameworkId, Offer, OfferOperation, Placed, PlacedOperation, TaskId, TaskSpec, TaskStatus};
 
 use crate::client::Client;
 use crate::error::{CallError, SessionOver};
@@ -105,6 +105,21 @@ impl<S: Store> StoredFramework<S> {
         tasks: &[Task],
         refuse: Duration,
     ) -> Result<Vec<TaskId>, StoredError> {
+        self.accept_with(offers, [] as [OfferOperation; 0], tasks, refuse).await
+    }
+
+    /// [`Self::accept`], and before anything is launched these operations, as with [`Framework::accept_with`]. They are not in the
+    /// store: what they came to the next offers show, to whichever instance.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_with(
+        &mut self,
+        offers: &[Offer],
+        operations: impl IntoIterator<Item = impl Into<OfferOperation>>,
+        tasks: &[Task],
+        refuse: Duration,
+    ) -> Result<Vec<TaskId>, StoredError> {
         let Some(agent) = offers.first().map(|offer| offer.agent) else { return Ok(Vec::new()) };
         let framework = self.id();
         let numbers = self.memory.last_number + 1..;
@@ -116,7 +131,7 @@ impl<S: Store> StoredFramework<S> {
         };
         self.remember(specs.iter().map(entry).collect()).await?;
         let launched = specs.iter().map(|spec| spec.id).collect();
-        self.framework.accept(offers.iter().map(|offer| offer.id), specs, refuse).await?;
+        self.framework.accept_with(offers.iter().map(|offer| offer.id), operations, specs, refuse).await?;
         Ok(launched)
     }
 
@@ -128,6 +143,21 @@ impl<S: Store> StoredFramework<S> {
     pub async fn launch_group(
         &mut self,
         offers: &[Offer],
+        tasks: &[(AgentId, Task)],
+        refuse: Duration,
+    ) -> Result<Vec<TaskId>, StoredError> {
+        self.launch_group_with(offers, [], tasks, refuse).await
+    }
+
+    /// [`Self::launch_group`], and with it these operations, as with [`Framework::launch_group_with`]: when one of them or of the tasks
+    /// is refused, nothing of all that is done. They are not in the store: what they came to the next offers show.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn launch_group_with(
+        &mut self,
+        offers: &[Offer],
+        operations: impl IntoIterator<Item = PlacedOperation>,
         tasks: &[(AgentId, Task)],
         refuse: Duration,
     ) -> Result<Vec<TaskId>, StoredError> {
@@ -146,7 +176,7 @@ impl<S: Store> StoredFramework<S> {
         };
         self.remember(placed.iter().map(entry).collect()).await?;
         let launched = placed.iter().map(|placed| placed.task.id).collect();
-        self.framework.launch_group(offers.iter().map(|offer| offer.id), placed, refuse).await?;
+        self.framework.launch_group_with(offers.iter().map(|offer| offer.id), operations, placed, refuse).await?;
         Ok(launched)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use haggle_core::{Digest, Resources};
 use haggle_kit::{AgentFlags, Cluster, until, wasm};
 use haggle_sdk::{Client, Event, Events, Framework, FrameworkInfo, Offer, OfferId, Task, TaskId, TaskState, Want};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::run::text;
 use crate::said::{lines, said};
@@ -190,7 +190,7 @@ async fn what_was_decided_of_roles_survives_the_master() {
     let after = (role(&cluster, "eng").await, lines(&cluster.haggle(&["quota", "ls", "--json"]).await));
     assert_eq!(after, before);
     assert_eq!(after.0.unwrap()["weight"], 4);
-    assert_eq!(after.1[0]["quota"]["limit"], serde_json::json!({ "cpus": 2.0, "disk_bytes": 0 }));
+    assert_eq!(after.1[0]["quota"]["limit"], json!({ "cpus": 2.0, "disk_bytes": 0 }));
     let table = said(&cluster, &["quota", "ls"]).await;
     assert!(table.contains("eng/batch  cpus=1     cpus=2,disk=0B"), "{table}");
 }
@@ -301,7 +301,7 @@ async fn a_framework_in_two_roles_launches_for_each_and_leaves_one_while_its_tas
 
     let framework = tenant.framework.id().to_string();
     let roles = async |cluster: &Cluster| lines(&cluster.haggle(&["frameworks", "--json"]).await)[0]["roles"].clone();
-    let changed = async || (roles(&cluster).await == serde_json::json!(["web", "day"])).then_some(());
+    let changed = async || (roles(&cluster).await == json!(["web", "day"])).then_some(());
     until("it is in other roles", changed).await;
     let why = lines(&cluster.haggle(&["why", &framework, "--json"]).await);
     assert_eq!(why.iter().map(|why| &why["role"]).collect::<Vec<_>>(), ["web", "day"]);
@@ -315,7 +315,7 @@ async fn a_framework_in_two_roles_launches_for_each_and_leaves_one_while_its_tas
         (both == (Some(0.5.into()), Some(0.5.into()))).then_some(())
     };
     until("each task counts where it was launched", counted).await;
-    assert_eq!(roles(&cluster).await, serde_json::json!(["web", "day"]));
+    assert_eq!(roles(&cluster).await, json!(["web", "day"]));
 }
 
 #[tokio::test]
@@ -337,4 +337,32 @@ async fn offers_for_two_roles_launch_nothing_together() {
     };
     assert_eq!(dropped.state, TaskState::Dropped);
     assert!(dropped.message.contains("offers can be combined when they are for one role"), "{dropped:?}");
+}
+
+#[tokio::test]
+async fn what_operators_decide_is_told_to_machines_by_every_command() {
+    let (cluster, _) = two_cores().await;
+    let told = async |args: &[&str]| lines(&cluster.haggle(&[args, &["--json"]].concat()).await).pop().unwrap();
+
+    assert_eq!(told(&["weight", "eng", "3"]).await, json!({ "name": "eng", "weight": 3 }));
+    assert_eq!(told(&["weight", "eng", "--default"]).await, json!({ "name": "eng", "weight": null }));
+    let quota = told(&["quota", "set", "eng", "--limit", "cpus=1"]).await;
+    assert_eq!((&quota["name"], &quota["quota"]["limit"]["cpus"]), (&json!("eng"), &json!(1.0)));
+    assert_eq!(told(&["quota", "rm", "eng"]).await, json!({ "name": "eng", "quota": null }));
+    assert_eq!(
+        told(&["roles", "set", "eng", "--placement", "spread"]).await,
+        json!({ "name": "eng", "placement": "spread" })
+    );
+    let reserved = told(&["reserve", "agent-1", "eng", "cpus=1,disk=2MiB"]).await;
+    assert_eq!((&reserved["agent"], &reserved["role"]), (&json!("agent-1"), &json!("eng")));
+    assert_eq!(reserved["resources"]["cpus"], 1.0);
+    let volume = told(&["volume", "create", "agent-1", "eng", "data", "1MiB"]).await["id"].as_str().unwrap().to_owned();
+    until("its agent has made it", async || (told(&["volume", "ls"]).await["state"] == "ready").then_some(())).await;
+    assert_eq!(told(&["volume", "share", &volume]).await, json!({ "id": volume, "shared": true }));
+    assert_eq!(told(&["volume", "rm", &volume]).await, json!({ "id": volume, "removed": true }));
+    assert_eq!(told(&["drain", "agent-1", "--wait"]).await["id"], "agent-1");
+    assert_eq!(told(&["undrain", "agent-1"]).await, json!({ "id": "agent-1", "state": "up" }));
+    let window = told(&["maintenance", "schedule", "agent-1", "--start", "1h", "--for", "1h"]).await;
+    let id = window["id"].as_str().unwrap().to_owned();
+    assert_eq!(told(&["maintenance", "cancel", &id]).await, json!({ "id": id, "cancelled": true }));
 }

@@ -15,9 +15,9 @@ use crate::config::{Config, StartError};
 use crate::engine::Engines;
 use crate::event::{Launch, Listener, Meter};
 use crate::module::{Loader, Modules};
-use crate::run::Site;
 use crate::scheduler::{self, Scheduler, Starter};
 use crate::scratch;
+use crate::site::Site;
 use crate::wasi::Files;
 
 /// Threads for the little file work that a guest's `poll` cannot do on its own thread.

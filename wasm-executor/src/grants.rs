@@ -10,8 +10,8 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use crate::event::{HostFolder, Launch, MountedVolume, Stream};
 use crate::meters::Meters;
 use crate::outcome::SetupError;
-use crate::run::Site;
 use crate::scratch::Scratch;
+use crate::site::Site;
 use crate::volume;
 use crate::wasi::{self, Disk, GuestFiles, Output};
 

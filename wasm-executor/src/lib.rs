@@ -40,6 +40,7 @@ pub mod process;
 mod run;
 mod scheduler;
 mod scratch;
+mod site;
 mod volume;
 mod wasi;
 #[cfg(windows)]

@@ -8,7 +8,7 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::memory::EXCEPTIONS_MAX;
 use crate::module::ModuleError;
-use crate::wasi::RESOURCES_MAX;
+use crate::wasi::{DiskRefusal, OutputExceeded, RESOURCES_MAX};
 
 /// Frames of a trap's backtrace that are told; the rest is on the guest author's machine.
 const FRAMES_TOLD: usize = 6;
@@ -35,20 +35,6 @@ pub(crate) struct Refused {
     /// The first volume that had no room.
     pub(crate) volume: Option<(VolumeId, DiskRefusal)>,
 }
-
-/// What a scratch folder or a volume had no room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DiskRefusal {
-    /// Lengths of files.
-    Bytes(Exceeded),
-    /// Files and folders.
-    Entries(Exceeded),
-}
-
-/// A write beyond the output limit. Stops the guest on the spot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("output limit reached")]
-pub(crate) struct OutputExceeded(pub(crate) Exceeded);
 
 /// A task that cannot be set up as it asks.
 #[derive(Debug, thiserror::Error)]

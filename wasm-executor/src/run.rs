@@ -1,22 +1,21 @@
 //! One task from its launch to its outcome: module, grants, instance, call.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::{Fuel, TaskSpec, VolumeId};
 use wasmtime::{AsContext, InstancePre, ModuleExport, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::clock::Clock;
-use crate::engine::{Engines, Pool};
-use crate::event::{Launch, Listener, Meter};
+use crate::engine::Pool;
+use crate::event::{Launch, Meter};
 use crate::grants::{Grants, grant};
 use crate::instances::Instances;
 use crate::memory::{Limiter, Memory};
 use crate::meters::Meters;
-use crate::module::{Compiled, ModuleError, Modules};
+use crate::module::{Compiled, ModuleError};
 use crate::outcome::{Outcome, Refused, SetupError};
-use crate::wasi::{Disk, Files, Net, Output, Preview1, Preview1State, Preview2, Preview2State};
+use crate::site::Site;
+use crate::wasi::{Disk, Net, Output, Preview1, Preview1State, Preview2, Preview2State};
 
 /// Fuel after which guests come back to their worker, which lets them go on until their slice is over: 30 to 100 µs of
 /// most code. Coming back costs 0.4 µs: 3 % of most code at half as much, and nothing to be seen at five times as much;
@@ -29,27 +28,6 @@ const FUEL_STEP_THROWING: u64 = FUEL_STEP / 4;
 
 /// The same in epochs; the slice is over then.
 pub(crate) const EPOCHS_STEP: u64 = 1;
-
-/// What every task of an executor shares.
-#[derive(Clone)]
-pub(crate) struct Site {
-    pub(crate) clock: Clock,
-    pub(crate) engines: Arc<Engines>,
-    pub(crate) modules: Arc<Modules>,
-    pub(crate) scratch_dir: PathBuf,
-    pub(crate) files: Arc<Files>,
-    pub(crate) allow_network: bool,
-    pub(crate) listener: Arc<dyn Listener>,
-}
-
-impl Site {
-    /// The same things, with references of one's own to hand out. Who counts references that all workers count waits for
-    /// the other processors each time: some 50 ns, of which the start of a task would have a handful.
-    pub(crate) fn near(&self) -> Arc<Self> {
-        let files = Arc::new(Files::clone(&self.files));
-        Arc::new(Self { files, listener: Arc::new(Arc::clone(&self.listener)), ..self.clone() })
-    }
-}
 
 /// What a guest held and nobody needs any more. Dropping it releases all that; from then on its meters hold what it
 /// used.

@@ -38,7 +38,7 @@ mod tests {
     use haggle_core::{Bytes, Exceeded};
 
     use super::*;
-    use crate::outcome::DiskRefusal;
+    use crate::wasi::DiskRefusal;
 
     /// What is refused of a file of this length in a volume of 100 bytes.
     async fn refused(folder: &Path, length: u64) -> Option<DiskRefusal> {

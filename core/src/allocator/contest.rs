@@ -13,13 +13,12 @@ use super::patience::Patience;
 use super::place::Look;
 use super::promises::Promise;
 use super::seat::Seat;
-use super::tree::ROOT;
-use super::verdict::Stage;
+use super::tree::{ROOT, RoleId};
+use super::verdict::Case;
 use super::{Allocation, Allocator};
 use crate::demand::Want;
 use crate::id::{AgentId, OfferId};
 use crate::reservation::Portion;
-use crate::resources::Resources;
 use crate::time::Now;
 
 /// For how long room at hand is left to whoever has the smaller share. Who runs one task after another uses it within that.
@@ -90,6 +89,9 @@ impl Allocator {
                     return Some((agent, offers));
                 }
             }
+            if let Some(found) = self.contested_up_to_limit(id, want, now, later) {
+                return Some(found);
+            }
         }
         self.contested_by_gang(id, now, later)
     }
@@ -134,20 +136,50 @@ impl Allocator {
         None
     }
 
-    /// Whether quotas leave a framework this much, once these offers are taken back.
-    pub(super) fn may_have(&self, id: Seat, unit: &Resources, usable: &Portion, offers: &[OfferId]) -> bool {
+    /// An agent that has room for a task that waits, and the offers of whichever agents that bring its role up to its limit.
+    fn contested_up_to_limit(
+        &self,
+        id: Seat,
+        want: &Want,
+        now: Now,
+        later: &mut Option<Now>,
+    ) -> Option<(AgentId, Vec<OfferId>)> {
         if self.tree.quotas == 0 {
-            return true;
+            return None;
         }
-        // What is taken from a role may be kept for it from then on.
-        let (mut tree, mut free) = (self.tree.clone(), self.free.clone());
-        for promise in offers.iter().filter_map(|offer| self.promises.get(*offer)) {
-            let Portion { resources, reserved, .. } = &promise.portion;
-            free.give(&promise.portion.unreserved());
-            reserved.iter().for_each(|part| tree.change_idle(part, |idle| idle.give(&part.resources)));
-            tree.each_account(promise.seat.role, |account| account.take(resources));
+        let limited: Vec<RoleId> = self.limits_in_the_way(id.role, &want.resources).collect();
+        if limited.is_empty() {
+            return None;
         }
-        tree.room_of(id.role, Stage::FairShare, &free, usable).resources.contains(unit)
+        let (agent, usable) = self.with_room_for(id, want, now)?;
+        let mut offers = Vec::new();
+        for (_, holding) in self.agents_with_offers(&mut BTreeSet::new()) {
+            for (&offer, promise) in holding.promises.iter().filter_map(|id| Some((id, self.promises.get(*id)?))) {
+                let counts = || self.tree.up_from(promise.seat.role).any(|(role, _)| limited.contains(&role));
+                match self.contestable_from(promise, id).filter(|_| counts()) {
+                    Some(from) if from <= now => offers.push(offer),
+                    Some(from) => *later = later.iter().copied().chain([from]).min(),
+                    None => {}
+                }
+            }
+        }
+        if offers.is_empty() {
+            return None;
+        }
+        self.enough_offers(id, &want.resources, &usable, Vec::new(), &offers).map(|offers| (agent, offers))
+    }
+
+    /// An agent with room for such a task, of some with most room.
+    fn with_room_for(&self, seat: Seat, want: &Want, now: Now) -> Option<(AgentId, Portion)> {
+        let member = self.members.get(&seat)?;
+        let orders = self.idle.of(&self.tree, seat.role).map(|(_, slots)| slots);
+        let largest = orders.flat_map(|slots| slots.iter().rev().take(LOOKED_AT.1)).map(|&(_, agent)| agent);
+        largest.filter_map(|agent| Some((agent, self.agents.get(&agent)?))).find_map(|(agent, holding)| {
+            let free = holding.free();
+            let case = Case { seat, member, agent, holding, free: &free, now };
+            let usable = self.usable(&case);
+            self.has_room_for(&case, want, &usable).then(|| (agent, usable.into_owned()))
+        })
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.

@@ -58,6 +58,8 @@ pub struct Standing<'a> {
     pub waiting: usize,
     /// How often a framework refuses something of an agent.
     pub refusals: usize,
+    /// Agents that changed and were not looked at yet.
+    pub dirty: usize,
 }
 
 impl Allocator {
@@ -73,6 +75,7 @@ impl Allocator {
             offered: &all.promised,
             waiting: waiting.len(),
             refusals: self.filters.pairs(),
+            dirty: self.backlog.agents().chain(self.dirty_agents.iter().copied()).collect::<BTreeSet<_>>().len(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! dominant shares. Frameworks that are in a role which has children compete together as one more child, of weight 1 (Mesos's
 //! virtual leaf `eng/.`), and by their own shares among themselves.
 
+mod kept;
 mod order;
 
 use alloc::borrow::Cow;
@@ -22,8 +23,7 @@ use super::share::{Place, Ranking};
 use crate::id::FrameworkId;
 use crate::placement::Placement;
 use crate::quota::{Quota, RoleRecord};
-use crate::reservation::Reserved;
-use crate::resources::{Ports, Resources};
+use crate::resources::Resources;
 
 /// A role, by its place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -262,50 +262,6 @@ impl Tree {
         self.prune(id);
     }
 
-    /// Something is reserved for a role on an agent.
-    pub(super) fn reserve(&mut self, part: &Reserved) {
-        let id = self.make(part.reservation.role());
-        self.role_mut(id).parts += 1;
-        let counts = usize::from(part.reservation.can_end());
-        self.each_above(id, |role| {
-            role.reserved.give(&part.resources);
-            role.reserved.ports = Ports::default();
-            role.parts_below += counts;
-        });
-    }
-
-    /// It is not any more.
-    pub(super) fn unreserve(&mut self, part: &Reserved) {
-        let Some(id) = self.find(part.reservation.role()) else { return };
-        self.role_mut(id).parts -= 1;
-        let counts = usize::from(part.reservation.can_end());
-        self.each_above(id, |role| {
-            role.reserved.take_up_to(&part.resources);
-            role.parts_below -= counts;
-        });
-        self.prune(id);
-    }
-
-    /// More or less is free of what is reserved for a role.
-    pub(super) fn change_idle(&mut self, part: &Reserved, change: impl Fn(&mut Resources)) {
-        let Some(id) = self.find(part.reservation.role()) else { return };
-        self.each_above(id, |role| {
-            change(&mut role.idle);
-            role.idle.ports = Ports::default();
-        });
-        self.note_shortfall(id);
-        self.set_stale(id);
-    }
-
-    /// It is added up anew.
-    pub(super) fn forget_idle(&mut self) {
-        for role in self.roles.iter_mut().flatten() {
-            role.idle = Resources::default();
-        }
-        let ids: Vec<RoleId> = self.by_path.values().copied().collect();
-        ids.into_iter().for_each(|id| self.note_shortfall(id));
-    }
-
     /// A framework is in this role from now on.
     pub(super) fn join(&mut self, path: &str, framework: FrameworkId) -> RoleId {
         let id = self.make(path);
@@ -369,29 +325,6 @@ impl Tree {
     /// What lapsed or was answered changes the patience with a role and with all above it.
     pub(super) fn each_patience(&mut self, id: RoleId, change: impl Fn(&mut Patience)) {
         self.each_above(id, |role| change(&mut role.patience));
-    }
-
-    /// Brings up to date what a role, and all above it, are promised and have not.
-    fn note_shortfall(&mut self, id: RoleId) {
-        let (mut next, mut below_changed) = (Some(id), true);
-        while let Some(id) = next {
-            let role = self.role_mut(id);
-            next = role.parent;
-            if !below_changed && role.quota.is_none() {
-                continue;
-            }
-            let mut shortfall = role.own_shortfall();
-            shortfall.raise_to(&role.shortfall_below);
-            below_changed = shortfall != role.shortfall;
-            if let Some(parent) = next.filter(|_| below_changed) {
-                let before = core::mem::replace(&mut role.shortfall, shortfall.clone());
-                let above = self.role_mut(parent);
-                above.shortfall_below.take_up_to(&before);
-                above.shortfall_below.give(&shortfall);
-            } else {
-                role.shortfall = shortfall;
-            }
-        }
     }
 
     /// The path of a role, for people.

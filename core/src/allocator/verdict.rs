@@ -165,10 +165,19 @@ impl Allocator {
 
     /// Which bound keeps so much from the frameworks of a role.
     pub(super) fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
+        self.limits_in_the_way(role, wanted).next().map_or(Passed::Kept, Passed::AtLimit)
+    }
+
+    /// The roles, from this one up, whose limits leave less than so much.
+    pub(super) fn limits_in_the_way<'a>(
+        &'a self,
+        role: RoleId,
+        wanted: &'a Resources,
+    ) -> impl Iterator<Item = RoleId> + 'a {
         let at_limit = |(_, role): &(RoleId, &Role)| {
             role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.consumed(), wanted))
         };
-        self.tree.up_from(role).find(at_limit).map_or(Passed::Kept, |(id, _)| Passed::AtLimit(id))
+        self.tree.up_from(role).filter(at_limit).map(|(id, _)| id)
     }
 }
 

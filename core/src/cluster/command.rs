@@ -11,13 +11,14 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
-use crate::group::{Group, Placed, PlacedOperation};
+use crate::group::Group;
 use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
     TaskId, UpdateId, VolumeId,
 };
 use crate::life::HeldLife;
 use crate::offer::OfferOperation;
+use crate::placed::{Placed, PlacedOperation};
 use crate::placement::Placement;
 use crate::quantity::{Bytes, MilliCpu};
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};

@@ -37,6 +37,8 @@ pub struct Figures {
     pub offered: Resources,
     /// How often a framework refuses something of an agent.
     pub refusals: usize,
+    /// Agents that changed and were not looked at yet for whoever would take what is free there.
+    pub agents_dirty: usize,
 }
 
 impl Cluster {
@@ -51,6 +53,7 @@ impl Cluster {
             used: standing.used,
             offered: standing.offered.clone(),
             refusals: standing.refusals,
+            agents_dirty: standing.dirty,
             ..Figures::default()
         };
         for (&id, agent) in &state.agents {

@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 use crate::access::PrincipalId;
 use crate::group::Group;
 use crate::id::{AgentId, FrameworkId, OfferId, TaskId, VolumeId};
+use crate::invalid::InvalidSpec;
 use crate::queue::{InvalidAllocation, InvalidQueued};
 use crate::resources::Shortage;
-use crate::spec::InvalidSpec;
 use crate::task::{Reason, TaskState};
 
 /// What is wrong with the offers of an accept: nothing can be launched on them.

@@ -13,6 +13,7 @@ use super::state::State;
 use super::timers::Timer;
 use super::{enqueue, groups};
 use crate::access::Verb;
+use crate::backoff::Backoff;
 use crate::id::{FrameworkId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::time::Now;
@@ -73,7 +74,7 @@ pub(super) fn tell_all(state: &mut State, now: Now, id: FrameworkId, out: &mut V
 pub(super) fn resend_due(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec<Effect>) {
     let Some(framework) = state.frameworks.get_mut(&id) else { return };
     let Some((_, wait)) = framework.resend.take() else { return };
-    resend(state, now, id, (wait * 2).min(RESEND_MAX), out);
+    resend(state, now, id, Backoff::longer(wait, RESEND_MAX), out);
 }
 
 fn resend(state: &mut State, now: Now, id: FrameworkId, wait: Duration, out: &mut Vec<Effect>) {

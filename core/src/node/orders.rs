@@ -96,7 +96,7 @@ impl Node {
     /// Has a task ended. Said once: the executor does not forget.
     pub(super) fn stop(&mut self, id: TaskId, why: Stop, out: &mut Vec<Effect>) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
-        if task.happen(TaskEvent::KillRequested) {
+        if task.transition(TaskEvent::KillRequested) {
             task.stopped = Some(why.clone());
             out.push(if task.queue.is_some() { Effect::StopQueue(id, why) } else { Effect::Stop(id, why) });
             self.enqueue(id);

@@ -15,7 +15,7 @@ impl Node {
         let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
         task.started = true;
         task.starts(now);
-        if task.happen(TaskEvent::Reported(TaskState::Running)) {
+        if task.transition(TaskEvent::Reported(TaskState::Running)) {
             self.enqueue(id);
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Node {
             }
             _ => ending,
         };
-        if task.happen(TaskEvent::Reported(ending.state)) {
+        if task.transition(TaskEvent::Reported(ending.state)) {
             task.ending = Some((source, ending));
             self.used.take_up_to(&task.summary.resources);
             *self.ended.entry(id.framework).or_default() += 1;

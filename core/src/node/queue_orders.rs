@@ -35,7 +35,7 @@ impl Node {
         let mut task = Task::new(summary);
         task.queue = Some(alloc::boxed::Box::new(Queue::new(&spec)));
         task.started = true;
-        task.happen(TaskEvent::Reported(TaskState::Running));
+        task.transition(TaskEvent::Reported(TaskState::Running));
         self.tasks.insert(id, task);
         self.is_idle_from(now, id);
         self.enqueue(id);

@@ -28,14 +28,14 @@ impl Node {
         let mut task = Task::recovered(summary, incarnation);
         task.started = started;
         if started {
-            task.happen(TaskEvent::Reported(TaskState::Running));
+            task.transition(TaskEvent::Reported(TaskState::Running));
         }
         if let Some(why) = stopped.filter(|_| !planted::is(Bug::ReasonForgotten)) {
             if ending.is_none() {
                 // Nothing else tells of it until it ends.
                 task.tell();
             }
-            task.happen(TaskEvent::KillRequested);
+            task.transition(TaskEvent::KillRequested);
             task.stopped = Some(why);
         }
         self.used.give(&task.summary.resources);

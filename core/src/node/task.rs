@@ -105,7 +105,7 @@ impl Task {
     }
 
     /// Moves on, unless the news comes too late or twice.
-    pub(super) fn happen(&mut self, event: TaskEvent) -> bool {
+    pub(super) fn transition(&mut self, event: TaskEvent) -> bool {
         match self.state.next(event) {
             Some(next) => {
                 self.state = next;
@@ -117,7 +117,7 @@ impl Task {
 
     /// It is here and has not started. Most tasks start at once, and that is the first that is told of them.
     pub(super) fn arrived(&mut self) -> bool {
-        self.happen(TaskEvent::Reported(TaskState::Starting))
+        self.transition(TaskEvent::Reported(TaskState::Starting))
     }
 
     /// Makes the update that tells of the present state, if that is news worth telling.

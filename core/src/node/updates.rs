@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::{Effect, Node};
+use crate::backoff::Backoff;
 use crate::task::TaskStatus;
 use crate::time::Now;
 
@@ -18,7 +19,7 @@ impl Node {
             self.retries.remove(&(at, id));
             let task = self.tasks.get_mut(&id).expect("only held tasks are sent again");
             task.retry = None;
-            task.wait = (task.wait * 2).min(self.config.retry_max);
+            task.wait = Backoff::longer(task.wait, self.config.retry_max);
             task.forget_sent();
             self.enqueue(id);
         }

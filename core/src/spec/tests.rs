@@ -2,9 +2,9 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use core::time::Duration;
 
-use super::InvalidSpec;
 use crate::grants::{Folder, FolderSource, Grants};
 use crate::id::{Digest, FrameworkId, TaskId};
+use crate::invalid::InvalidSpec;
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
 use crate::task::{Input, Limits, Sharing, TaskSpec};

@@ -1,59 +1,36 @@
 //! What is reserved and made of offers of several agents with the group that is launched on them: all of it or nothing.
 
-use std::sync::Arc;
-
 use haggle_core::access::Principal;
-use haggle_core::cluster::{
-    AgentOrder, Change, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
-};
+use haggle_core::cluster::{AgentOrder, Change, Command, Effect, FrameworkCommand, OperatorCommand, Refusal};
 use haggle_core::{
-    Bytes, Ceiling, MilliCpu, OfferOperation, Operation, Placed, PlacedOperation, Quota, Reason, Reservation, Reserved,
-    Resources, TaskState, VolumeOperation,
+    Bytes, Ceiling, MilliCpu, OfferOperation, Operation, PlacedOperation, Quota, Reason, Reserved, Resources,
+    TaskState, VolumeOperation,
 };
 
 use crate::kit::*;
 
-struct Gang {
-    world: World,
-    agents: [Agent; 2],
-    framework: Framework,
+/// Two agents of four cores and 4 GiB of disk, both offered to a framework of `eng`.
+fn offered() -> Gang {
+    Gang::of(World::new(), "eng", &with_disk(4, 1024, 4096))
 }
 
 impl Gang {
-    /// Two agents of four cores and 4 GiB of disk, both offered to a framework of `eng`.
-    fn offered() -> Self {
-        let mut world = World::new();
-        let framework = world.framework("eng");
-        let agents = [(); 2].map(|()| world.register(None, with_disk(4, 1024, 4096), vec![]).0);
-        Self { world, agents, framework }
-    }
-
     /// Launches one task on each agent, which needs so many cores, with these operations on the agents in these places.
-    fn launch(&mut self, operations: Vec<(usize, OfferOperation)>, cpus: [u64; 2]) -> Vec<Effect> {
+    fn launch_with(&mut self, operations: Vec<(usize, OfferOperation)>, cpus: [u64; 2]) -> Vec<Effect> {
         let placed =
             |(at, operation): (usize, OfferOperation)| PlacedOperation { agent: self.agents[at].id, operation };
         let operations = operations.into_iter().map(placed).collect();
-        self.launch_with(operations, cpus)
+        self.launch_on_each(operations, cpus)
     }
 
-    fn launch_with(&mut self, operations: Vec<PlacedOperation>, cpus: [u64; 2]) -> Vec<Effect> {
-        let task_of = |(at, cpus): (usize, u64)| Placed {
-            agent: self.agents[at].id,
-            task: Arc::new(task(self.framework, at as u64 + 1, cpus, 128)),
-        };
-        let tasks = cpus.into_iter().enumerate().map(task_of).collect();
-        let offers = self.world.open_offers(self.framework);
-        let launch = FrameworkCommand::LaunchGroup { offers, operations, tasks, refuse: NO_REFUSAL };
-        self.world.framework_says(self.framework, launch)
+    fn launch_on_each(&mut self, operations: Vec<PlacedOperation>, cpus: [u64; 2]) -> Vec<Effect> {
+        let tasks = (0..).zip(cpus).map(|(at, cpus)| self.task_on(at, at as u64 + 1, cpus)).collect();
+        self.launch(operations, tasks)
     }
 
     /// What of each agent is reserved.
     fn reserved(&self) -> [Vec<Reserved>; 2] {
-        let views = self.world.cluster.agents(self.world.now);
-        self.agents.map(|agent| {
-            let view = views.iter().find(|view| view.id == agent.id).expect("it is there");
-            view.reserved.iter().map(|part| part.reserved.clone()).collect()
-        })
+        self.agents.map(|agent| self.world.reserved_on(agent))
     }
 
     /// Nothing was done of what was wanted: both agents are as they were, and are offered again.
@@ -66,10 +43,6 @@ impl Gang {
     }
 }
 
-fn with_disk(cpus: u64, mem: u64, disk: u64) -> Resources {
-    Resources::new(MilliCpu::from_cores(cpus), Bytes::from_mib(mem), Bytes::from_mib(disk))
-}
-
 fn reserve(role: &str, resources: Resources) -> OfferOperation {
     Operation::Reserve { role: role.to_owned(), within: None, resources }.into()
 }
@@ -78,22 +51,9 @@ fn create(role: &str, name: &str, mib: u64) -> OfferOperation {
     VolumeOperation::Create { role: role.to_owned(), name: name.to_owned(), size: Bytes::from_mib(mib) }.into()
 }
 
-fn part(role: &str, resources: Resources) -> Reserved {
-    Reserved { reservation: Reservation::new(role).unwrap(), resources }
-}
-
 /// How many agents the registry is to remember anew.
 fn changes(effects: &[Effect]) -> usize {
     effects.iter().filter(|effect| matches!(effect, Effect::Remember(Change::AgentRecorded(..)))).count()
-}
-
-/// What was dropped, and why.
-fn dropped(effects: &[Effect], framework: Framework) -> Vec<String> {
-    let dropped = events(effects, framework).into_iter().filter_map(|event| match event {
-        FrameworkEvent::OperationDropped { why, .. } => Some(why),
-        _ => None,
-    });
-    dropped.collect()
 }
 
 /// How each task ended at once.
@@ -105,10 +65,11 @@ const OF_GROUP: (TaskState, Option<Reason>) = (TaskState::Dropped, Some(Reason::
 
 #[test]
 fn what_is_reserved_on_each_agent_is_there_for_the_group_that_is_launched_with_it() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let amount = with_disk(2, 512, 0);
 
-    let effects = gang.launch(vec![(0, reserve("eng", amount.clone())), (1, reserve("eng", amount.clone()))], [1, 4]);
+    let effects =
+        gang.launch_with(vec![(0, reserve("eng", amount.clone())), (1, reserve("eng", amount.clone()))], [1, 4]);
 
     assert_eq!(dropped(&effects, gang.framework), [] as [String; 0]);
     assert_eq!(gang.reserved(), [vec![part("eng", amount.clone())], vec![part("eng", amount)]]);
@@ -118,14 +79,14 @@ fn what_is_reserved_on_each_agent_is_there_for_the_group_that_is_launched_with_i
 
 #[test]
 fn when_one_agents_operation_is_refused_nothing_is_done_on_any() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let operations = vec![
         (0, reserve("eng", with_disk(1, 64, 1024))),
         (0, create("eng", "data", 512)),
         (1, reserve("eng", size(9, 64))),
     ];
 
-    let effects = gang.launch(operations, [1, 1]);
+    let effects = gang.launch_with(operations, [1, 1]);
 
     let why = dropped(&effects, gang.framework);
     let cause = "of what can be had on agent-2, there is 4.000 cpu, 1 GiB mem, 4 GiB disk, and 9.000 cpu";
@@ -141,9 +102,9 @@ fn when_one_agents_operation_is_refused_nothing_is_done_on_any() {
 
 #[test]
 fn when_one_task_does_not_fit_nothing_is_reserved() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
 
-    let effects = gang.launch(vec![(0, reserve("eng", size(1, 64)))], [1, 9]);
+    let effects = gang.launch_with(vec![(0, reserve("eng", size(1, 64)))], [1, 9]);
 
     let why = dropped(&effects, gang.framework).remove(0);
     assert!(why.starts_with("it is not done, as all of it is or none: task-1.2 does not fit offer-"), "{why}");
@@ -153,24 +114,26 @@ fn when_one_task_does_not_fit_nothing_is_reserved() {
 
 #[test]
 fn what_is_reserved_for_a_role_below_is_not_there_for_the_groups_tasks() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
 
-    let effects = gang.launch(vec![(1, reserve("eng/batch", size(3, 64)))], [4, 2]);
+    let effects = gang.launch_with(vec![(1, reserve("eng/batch", size(3, 64)))], [4, 2]);
     assert_eq!(ends(&effects, gang.framework), [OF_GROUP, (TaskState::Dropped, Some(Reason::InvalidOffers))]);
     gang.assert_untouched(&effects);
 
-    let effects = gang.launch(vec![(1, reserve("eng/batch", size(3, 64)))], [4, 1]);
+    let effects = gang.launch_with(vec![(1, reserve("eng/batch", size(3, 64)))], [4, 1]);
     assert_eq!(ends(&effects, gang.framework), []);
     assert_eq!(gang.reserved(), [vec![], vec![part("eng/batch", size(3, 64))]]);
 }
 
 #[test]
 fn volumes_are_made_of_what_is_reserved_in_the_same_call() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let of_disk = |at| (at, reserve("eng", with_disk(0, 0, 1024)));
 
-    let effects = gang
-        .launch(vec![of_disk(0), (0, create("eng", "data", 512)), (0, create("eng", "more", 512)), of_disk(1)], [1, 1]);
+    let effects = gang.launch_with(
+        vec![of_disk(0), (0, create("eng", "data", 512)), (0, create("eng", "more", 512)), of_disk(1)],
+        [1, 1],
+    );
 
     assert_eq!(dropped(&effects, gang.framework), [] as [String; 0]);
     let volumes = gang.world.cluster.volumes_page(&Principal::owner(), None, 9).0;
@@ -184,11 +147,11 @@ fn volumes_are_made_of_what_is_reserved_in_the_same_call() {
 
 #[test]
 fn two_volumes_of_one_name_are_too_many_also_when_both_are_new() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let operations =
         vec![(0, reserve("eng", with_disk(0, 0, 1024))), (0, create("eng", "data", 1)), (0, create("eng", "data", 1))];
 
-    let effects = gang.launch(operations, [1, 1]);
+    let effects = gang.launch_with(operations, [1, 1]);
 
     let why = dropped(&effects, gang.framework).remove(2);
     assert!(why.starts_with("volume-1.1 of the role \"eng\" is called \"data\" already"), "{why}");
@@ -197,14 +160,14 @@ fn two_volumes_of_one_name_are_too_many_also_when_both_are_new() {
 
 #[test]
 fn what_one_call_reserves_on_several_agents_counts_together_towards_a_limit() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let limit = Ceiling { cpus: Some(MilliCpu::from_cores(3)), ..Ceiling::default() };
     let quota = Some(Quota { guarantee: Resources::default(), limit });
     let set = OperatorCommand::SetQuota { role: "eng/batch".to_owned(), quota, force: false };
     gang.world.apply(Command::Operator(Principal::owner(), None, set));
     let two = |at| (at, reserve("eng/batch", size(2, 64)));
 
-    let effects = gang.launch(vec![two(0), two(1)], [1, 1]);
+    let effects = gang.launch_with(vec![two(0), two(1)], [1, 1]);
 
     let why = dropped(&effects, gang.framework).remove(1);
     assert!(why.contains("eng/batch"), "{why}");
@@ -221,10 +184,10 @@ fn what_one_call_reserves_on_several_agents_counts_together_towards_a_limit() {
 
 #[test]
 fn an_operation_on_an_agent_that_was_not_offered_is_the_end_of_it() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let elsewhere = PlacedOperation { agent: haggle_core::AgentId(9), operation: reserve("eng", size(1, 64)) };
 
-    let effects = gang.launch_with(vec![elsewhere], [1, 1]);
+    let effects = gang.launch_on_each(vec![elsewhere], [1, 1]);
 
     assert_eq!(dropped(&effects, gang.framework), ["none of the offers that were named is of agent-9"]);
     assert_eq!(ends(&effects, gang.framework), [OF_GROUP, OF_GROUP]);
@@ -233,7 +196,7 @@ fn an_operation_on_an_agent_that_was_not_offered_is_the_end_of_it() {
 
 #[test]
 fn more_operations_than_one_call_may_have_are_refused() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let offers = gang.world.open_offers(gang.framework);
     let one = PlacedOperation { agent: gang.agents[0].id, operation: reserve("eng", size(1, 64)) };
     let operations = vec![one; OfferOperation::MAX + 1];

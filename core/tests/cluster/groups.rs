@@ -10,33 +10,29 @@ use haggle_core::{
 };
 
 use crate::kit::{
-    AN_HOUR, Agent, Framework, NO_REFUSAL, World, briefs, framework_info, framework_record, held, offers, orders,
-    record, remembered, size, task, updates,
+    AN_HOUR, Agent, Gang, World, briefs, framework_info, framework_record, held, offers, orders, record, remembered,
+    size, task, updates,
 };
 
 /// A group of three: one task on the first agent, two on the second.
 const GROUP: Group = Group { first: 1, size: 3 };
 
-struct Gang {
-    world: World,
-    agents: [Agent; 2],
-    framework: Framework,
+/// On which agent a task is.
+fn at(number: u64) -> usize {
+    usize::from(number > 1)
+}
+
+/// Two agents with four cores each, both offered.
+fn offered() -> Gang {
+    Gang::of(World::new(), "role", &size(4, 1024))
 }
 
 impl Gang {
-    /// Two agents with four cores each, and offers of both.
-    fn offered() -> Self {
-        let mut world = World::new();
-        let framework = world.framework("role");
-        let agents = [world.agent(4, 1024), world.agent(4, 1024)];
-        Self { world, agents, framework }
-    }
-
     /// Its three tasks are launched.
     fn launched() -> Self {
-        let mut gang = Self::offered();
+        let mut gang = offered();
         let tasks = gang.three();
-        gang.launch(tasks);
+        gang.launch(vec![], tasks);
         gang
     }
 
@@ -55,25 +51,15 @@ impl Gang {
     }
 
     fn home(&self, number: u64) -> Agent {
-        self.agents[usize::from(number > 1)]
+        self.agents[at(number)]
     }
 
     fn placed(&self, number: u64, cpus: u64) -> Placed {
-        Placed { agent: self.home(number).id, task: Arc::new(task(self.framework, number, cpus, 128)) }
+        self.task_on(at(number), number, cpus)
     }
 
     fn three(&self) -> Vec<Placed> {
         (1..=3).map(|number| self.placed(number, 1)).collect()
-    }
-
-    fn launch(&mut self, tasks: Vec<Placed>) -> Vec<Effect> {
-        let offers = self.world.open_offers(self.framework);
-        self.launch_on(offers, tasks)
-    }
-
-    fn launch_on(&mut self, offers: Vec<OfferId>, tasks: Vec<Placed>) -> Vec<Effect> {
-        let launch = FrameworkCommand::LaunchGroup { offers, operations: vec![], tasks, refuse: NO_REFUSAL };
-        self.world.framework_says(self.framework, launch)
     }
 
     fn report(&mut self, number: u64, update: u64, state: TaskState) -> Vec<Effect> {
@@ -151,12 +137,12 @@ impl Gang {
 
 #[test]
 fn a_group_is_launched_on_several_agents_at_once() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let offers = gang.world.open_offers(gang.framework);
     assert_eq!(offers.len(), 2);
 
     let tasks = gang.three();
-    let effects = gang.launch(tasks);
+    let effects = gang.launch(vec![], tasks);
 
     let launched = |agent| {
         let orders = orders(&effects, agent).into_iter().filter_map(|order| match order {
@@ -175,10 +161,10 @@ fn a_group_is_launched_on_several_agents_at_once() {
 
 #[test]
 fn when_one_task_does_not_fit_none_is_launched_and_each_is_told_which_one() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let tasks = vec![gang.placed(1, 1), gang.placed(2, 9), gang.placed(3, 1)];
 
-    let effects = gang.launch(tasks);
+    let effects = gang.launch(vec![], tasks);
 
     assert_eq!(gang.launches(&effects), 0);
     let told = briefs(&effects, gang.framework);
@@ -235,11 +221,11 @@ fn whatever_speaks_against_one_task_speaks_against_all() {
         ),
     ];
     for (what, tasks, state, reason) in wrong {
-        let mut gang = Gang::offered();
+        let mut gang = offered();
         let tasks = tasks(&gang);
         let count = tasks.len();
 
-        let effects = gang.launch(tasks);
+        let effects = gang.launch(vec![], tasks);
 
         assert_eq!(gang.launches(&effects), 0, "{what}");
         let told = briefs(&effects, gang.framework);
@@ -251,12 +237,12 @@ fn whatever_speaks_against_one_task_speaks_against_all() {
 
 #[test]
 fn an_offer_that_is_gone_launches_nothing_of_a_group() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let offers = gang.world.open_offers(gang.framework);
     gang.world.disconnect(gang.agents[1]);
 
     let tasks = gang.three();
-    let effects = gang.launch_on(offers, tasks);
+    let effects = gang.launch_on(offers, vec![], tasks);
 
     assert_eq!(gang.launches(&effects), 0);
     for brief in briefs(&effects, gang.framework) {
@@ -268,16 +254,13 @@ fn an_offer_that_is_gone_launches_nothing_of_a_group() {
 #[test]
 fn a_group_beyond_the_limit_of_its_framework_is_not_launched_in_part() {
     let config = Config { tasks_per_framework: 2, ..Config::default() };
-    let mut world = World::with(config, remembered());
-    let framework = world.framework("role");
-    let agents = [world.agent(4, 1024), world.agent(4, 1024)];
-    let mut gang = Gang { world, agents, framework };
+    let mut gang = Gang::of(World::with(config, remembered()), "role", &size(4, 1024));
 
     let tasks = gang.three();
-    let effects = gang.launch(tasks);
+    let effects = gang.launch(vec![], tasks);
 
     assert_eq!(gang.launches(&effects), 0);
-    assert_eq!(briefs(&effects, framework)[0].2, Some(Reason::FrameworkLimit));
+    assert_eq!(briefs(&effects, gang.framework)[0].2, Some(Reason::FrameworkLimit));
 }
 
 /// S43.
@@ -489,7 +472,7 @@ fn a_group_whose_framework_is_gone_leaves_nothing_behind() {
 
 #[test]
 fn whoever_may_not_launch_launches_no_group() {
-    let mut gang = Gang::offered();
+    let mut gang = offered();
     let viewer = gang.world.session_of(Principal::owner());
     let tasks = gang.three();
     let offers = vec![OfferId(1)];

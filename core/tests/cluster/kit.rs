@@ -1,5 +1,7 @@
 //! A cluster to play with: every command is a batch of its own, and time passes only when it is told to.
 
+mod gang;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +13,11 @@ use haggle_core::cluster::{
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, ClusterId, Digest, Epoch, FrameworkId, Grants, Limits, Member, MilliCpu, Now,
-    Offer, OfferId, Reason, Resources, SessionId, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+    Offer, OfferId, Reason, Reservation, Reserved, Resources, SessionId, Sharing, Source, TaskId, TaskSpec, TaskState,
+    TaskStatus, UpdateId,
 };
+
+pub(crate) use gang::Gang;
 
 pub(crate) const NO_REFUSAL: Duration = Duration::ZERO;
 pub(crate) const AN_HOUR: Duration = Duration::from_secs(3600);
@@ -235,6 +240,12 @@ impl World {
         free
     }
 
+    /// What of an agent is reserved.
+    pub(crate) fn reserved_on(&self, agent: Agent) -> Vec<Reserved> {
+        let view = self.cluster.agents(self.now).into_iter().find(|view| view.id == agent.id).expect("it is there");
+        view.reserved.into_iter().map(|view| view.reserved).collect()
+    }
+
     pub(crate) fn used_on(&self, agent: Agent) -> Resources {
         self.cluster.agents(self.now).into_iter().find(|view| view.id == agent.id).expect("it is there").used
     }
@@ -273,6 +284,16 @@ pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
 
 pub(crate) fn size(cpus: u64, mib: u64) -> Resources {
     Resources::new(MilliCpu::from_cores(cpus), Bytes::from_mib(mib), Bytes::ZERO)
+}
+
+/// Whole cores, and MiB of memory and disk.
+pub(crate) fn with_disk(cpus: u64, mem: u64, disk: u64) -> Resources {
+    Resources::new(MilliCpu::from_cores(cpus), Bytes::from_mib(mem), Bytes::from_mib(disk))
+}
+
+/// So much, reserved for a role.
+pub(crate) fn part(role: &str, resources: Resources) -> Reserved {
+    Reserved { reservation: Reservation::new(role).unwrap(), resources }
 }
 
 pub(crate) fn agent_info(resources: Resources) -> AgentInfo {
@@ -354,6 +375,15 @@ pub(crate) fn events(effects: &[Effect], framework: Framework) -> Vec<FrameworkE
         _ => None,
     });
     to_it.collect()
+}
+
+/// Why each operation was dropped that was.
+pub(crate) fn dropped(effects: &[Effect], framework: Framework) -> Vec<String> {
+    let dropped = events(effects, framework).into_iter().filter_map(|event| match event {
+        FrameworkEvent::OperationDropped { why, .. } => Some(why),
+        _ => None,
+    });
+    dropped.collect()
 }
 
 pub(crate) fn offers(effects: &[Effect], framework: Framework) -> Vec<Offer> {

@@ -22,10 +22,6 @@ fn unreserve(role: &str, resources: Resources) -> Operation {
     Operation::Unreserve { role: role.to_owned(), resources }
 }
 
-fn part(role: &str, resources: Resources) -> Reserved {
-    Reserved { reservation: Reservation::new(role).unwrap(), resources }
-}
-
 fn decides(world: &mut World, agent: Agent, operation: Operation) -> Result<Vec<Effect>, Refusal> {
     world.try_apply(Command::Operator(Principal::owner(), None, OperatorCommand::Reserve(agent.id, operation)))
 }
@@ -46,20 +42,6 @@ fn accepts(
         refuse: NO_REFUSAL,
     };
     world.framework_says(framework, accept)
-}
-
-/// What was dropped, and why.
-fn dropped(effects: &[Effect], framework: Framework) -> Vec<String> {
-    let dropped = events(effects, framework).into_iter().filter_map(|event| match event {
-        FrameworkEvent::OperationDropped { why, .. } => Some(why),
-        _ => None,
-    });
-    dropped.collect()
-}
-
-fn reserved_on(world: &World, agent: Agent) -> Vec<Reserved> {
-    let view = world.cluster.agents(world.now).into_iter().find(|view| view.id == agent.id).expect("it is there");
-    view.reserved.into_iter().map(|view| view.reserved).collect()
 }
 
 fn remembered_of(effects: &[Effect]) -> Option<Vec<Reserved>> {
@@ -97,7 +79,7 @@ fn what_a_framework_reserves_is_offered_as_reserved_until_it_unreserves_it() {
     let plain = offers(&effects, framework).remove(0);
     assert_eq!((plain.resources, plain.reserved), (size(4, 4096), vec![]));
     assert_eq!(remembered_of(&effects), Some(vec![]));
-    assert_eq!(reserved_on(&world, agent), []);
+    assert_eq!(world.reserved_on(agent), []);
 }
 
 /// S32, `DropReserveTooLarge`.
@@ -114,7 +96,7 @@ fn what_is_too_large_to_be_reserved_is_dropped_and_the_task_beside_it_is_launche
     let why = dropped(&effects, framework).remove(0);
     assert!(why.starts_with("of what can be had on agent-1, there is 2.000 cpu, 1 GiB mem, and 3.000 cpu"), "{why}");
     assert_eq!(remembered_of(&effects), None);
-    assert_eq!((reserved_on(&world, agent), world.used_on(agent)), (vec![], size(1, 512)));
+    assert_eq!((world.reserved_on(agent), world.used_on(agent)), (vec![], size(1, 512)));
 }
 
 /// S32, `PreventUnreservingAlienResources`.
@@ -137,7 +119,7 @@ fn nobody_ends_a_reservation_of_another_role() {
     let why = dropped(&effects, batch);
     assert_eq!(why.len(), 4);
     assert!(why[0].contains("\"eng\" is not a matter of what was offered for \"eng/batch\""), "{why:?}");
-    assert_eq!(reserved_on(&world, agent), [part("eng", size(2, 1024))]);
+    assert_eq!(world.reserved_on(agent), [part("eng", size(2, 1024))]);
 }
 
 #[test]
@@ -150,14 +132,14 @@ fn a_part_is_refined_down_the_tree_and_goes_back_up() {
 
     let batch = Reservation::new("eng").unwrap().refined("eng/batch").unwrap();
     let refined = Reserved { reservation: batch, resources: size(1, 1024) };
-    assert_eq!(reserved_on(&world, agent), [refined, part("eng", size(2, 2048))]);
+    assert_eq!(world.reserved_on(agent), [refined, part("eng", size(2, 2048))]);
     let roles: Vec<_> = world.cluster.roles().into_iter().map(|role| (role.name, role.reserved)).collect();
     assert_eq!(roles, [("eng".to_owned(), size(3, 3072)), ("eng/batch".to_owned(), size(1, 1024))]);
     let eng = world.framework("eng");
     assert_eq!(world.cluster.offers(world.now)[0].resources, size(3, 3072), "what is of eng/batch is not of eng");
 
     decides(&mut world, agent, unreserve("eng/batch", size(1, 1024))).unwrap();
-    assert_eq!(reserved_on(&world, agent), [part("eng", size(3, 3072))]);
+    assert_eq!(world.reserved_on(agent), [part("eng", size(3, 3072))]);
     assert_eq!(world.open_offers(eng).len(), 2);
 }
 
@@ -202,7 +184,7 @@ fn an_agent_keeps_what_its_flags_say_and_nobody_else_ends_that() {
     let [agent] = &world.cluster.agents(world.now)[..] else { panic!("it is one") };
     let agent = Agent { id: agent.id, session: haggle_core::SessionId(0) };
     let fixed = Reservation::fixed("eng").unwrap();
-    assert_eq!(reserved_on(&world, agent), [Reserved { reservation: fixed, resources: size(1, 512) }]);
+    assert_eq!(world.reserved_on(agent), [Reserved { reservation: fixed, resources: size(1, 512) }]);
 
     assert!(decides(&mut world, agent, unreserve("eng", size(1, 512))).is_err());
     decides(&mut world, agent, reserve("eng/x", Some("eng"), size(1, 256))).unwrap();
@@ -270,7 +252,7 @@ fn what_is_reserved_on_an_agent_that_is_away_is_shown_and_stays_as_it_is() {
 
     world.register(Some(agent.id), size(2, 1024), vec![]);
     decides(&mut world, agent, unreserve("eng", size(1, 512))).unwrap();
-    assert_eq!(reserved_on(&world, agent), []);
+    assert_eq!(world.reserved_on(agent), []);
 }
 
 #[test]
@@ -303,7 +285,7 @@ fn a_framework_at_its_limit_reserves_what_it_is_offered() {
 
     assert_eq!(dropped(&effects, eng), [] as [String; 0]);
     assert_eq!(offers(&effects, eng)[0].resources.cpus, MilliCpu::from_cores(2), "it counts once");
-    assert_eq!(reserved_on(&world, agent), [part("eng", size(2, 1024))]);
+    assert_eq!(world.reserved_on(agent), [part("eng", size(2, 1024))]);
     decides(&mut world, agent, unreserve("eng", size(2, 1024))).unwrap();
     decides(&mut world, agent, reserve("eng", None, size(2, 1024))).unwrap();
 }
@@ -410,7 +392,7 @@ fn frameworks_leave_operators_parts_of_each_agent_to_reserve() {
     let offer = world.open_offer(below);
     let effects = accepts(&mut world, below, offer, vec![unreserve("eng/x0", size(1, 128))], &[]);
     assert_eq!(dropped(&effects, below), [] as [String; 0]);
-    assert_eq!(reserved_on(&world, agent).len(), 32);
+    assert_eq!(world.reserved_on(agent).len(), 32);
 }
 
 #[test]
@@ -427,7 +409,7 @@ fn the_frameworks_of_a_role_reserve_so_many_parts_over_all_agents_and_operators_
     let [why] = &dropped(&effects, framework)[..] else { panic!("one is too many") };
     assert!(why.starts_with("2 parts of agents are reserved for \"eng\" and the roles below it"), "{why}");
     let kept = vec![part("eng/a", size(1, 512)), part("eng", size(1, 512))];
-    assert_eq!(reserved_on(&world, agent), kept, "what the other agent keeps by its flags does not count");
+    assert_eq!(world.reserved_on(agent), kept, "what the other agent keeps by its flags does not count");
     decides(&mut world, agent, reserve("eng/b", None, size(1, 512))).unwrap();
     decides(&mut world, agent, unreserve("eng/a", size(1, 512))).unwrap();
     decides(&mut world, agent, unreserve("eng/b", size(1, 512))).unwrap();

@@ -13,18 +13,14 @@ use haggle_core::cluster::{
     Refusal, VolumeStanding, VolumeView,
 };
 use haggle_core::{
-    AgentId, Bytes, Ceiling, Folder, FolderSource, MilliCpu, Offer, Operation, Quota, Reason, RequestId, Resources,
-    TaskId, TaskSpec, TaskState, VolumeId,
+    AgentId, Bytes, Ceiling, Folder, FolderSource, Offer, Operation, Quota, Reason, RequestId, Resources, TaskId,
+    TaskSpec, TaskState, VolumeId,
 };
 
 use crate::kit::*;
 
 fn mib(mib: u64) -> Bytes {
     Bytes::from_mib(mib)
-}
-
-fn with_disk(cpus: u64, mem: u64, disk: u64) -> Resources {
-    Resources::new(MilliCpu::from_cores(cpus), mib(mem), mib(disk))
 }
 
 fn disk(mib: u64) -> Resources {

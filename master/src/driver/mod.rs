@@ -3,10 +3,10 @@
 mod audit;
 mod batch;
 mod keeper;
+mod log_line;
 mod pace;
 mod peers;
 mod room;
-mod spoken;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -28,9 +28,9 @@ use tracing::{debug, enabled, error, info, warn};
 use self::audit::Decision;
 use self::batch::{Batch, Next};
 use self::keeper::Keeper;
+use self::log_line::LogLine;
 use self::pace::Pace;
 use self::peers::Peers;
-use self::spoken::Spoken;
 use self::tenants::Tenants;
 use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
 use crate::again::Specs;
@@ -384,12 +384,12 @@ impl Driver {
         if !enabled!(tracing::Level::DEBUG) {
             return self.cluster.apply(now, command, &mut self.effects);
         }
-        let spoken = Spoken(&command).to_string();
+        let line = LogLine(&command).to_string();
         let before = self.effects.len();
         let verdict = self.cluster.apply(now, command, &mut self.effects);
         match &verdict {
-            Ok(()) => debug!("{now} {spoken}: {} effects", self.effects.len() - before),
-            Err(refusal) => debug!("{now} {spoken}: refused: {refusal}"),
+            Ok(()) => debug!("{now} {line}: {} effects", self.effects.len() - before),
+            Err(refusal) => debug!("{now} {line}: refused: {refusal}"),
         }
         verdict
     }

@@ -127,6 +127,8 @@ impl Whole {
         page.counters("haggle_offers_ended", "Offers by how they ended", None, ends)?;
         let refusals = float(self.figures.refusals);
         page.gauge("haggle_filters", "How often a framework refuses something of an agent for now", refusals)?;
+        let dirty = float(self.figures.agents_dirty);
+        page.gauge("haggle_allocation_agents_dirty", "Agents that changed and wait to be looked at", dirty)?;
         page.counter(
             "haggle_allocation_agents_examined",
             "How often an agent was looked at for whoever would take what is free there",

@@ -1,15 +1,19 @@
 //! What a scheduler's call means.
 
+mod operations;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, Question};
-use haggle_core::{AgentId, Placed, Reason, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId};
+use haggle_core::{
+    AgentId, Placed, PlacedOperation, Reason, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+};
 
 use super::framework::{BadFramework, introduction};
 use super::{Dialect, role_in, seconds, status, task};
 use crate::ids;
-use crate::wire::offer::{Filters, Operation, OperationType};
+use crate::wire::offer::Filters;
 use crate::wire::scheduler::{Accept, Call, CallType, InverseOffers, Reconcile, Roles};
 use crate::wire::task::TaskInfo;
 
@@ -53,6 +57,9 @@ pub enum BadCall {
     /// It is not served.
     #[error("{0} is not served here: {1}")]
     NotServed(&'static str, &'static str),
+    /// An amount that is none.
+    #[error("{0}")]
+    Amount(String),
     /// It names too much.
     #[error("the call names {0} things, and may name {ITEMS_MAX}: make several calls")]
     TooMany(usize),
@@ -134,9 +141,7 @@ impl Dialect {
         let refuse = refuse(accept.filters);
         let mut tasks = Vec::new();
         let (mut group, mut group_fails) = (Vec::new(), false);
-        for operation in &accept.operations {
-            check_operation(operation, accept.operations.len())?;
-        }
+        let operations = operations::understand(&accept.operations)?;
         for operation in accept.operations {
             for info in operation.launch.into_iter().flat_map(|launch| launch.task_infos) {
                 tasks.extend(self.launch(info, &mut said));
@@ -157,9 +162,14 @@ impl Dialect {
             said.refused
                 .extend(group.drain(..).map(|placed| refused(placed.task.id, Some(placed.agent), whole.to_owned())));
         }
-        said.commands.push(match group.is_empty() {
-            true => FrameworkCommand::Accept { offers, operations: Vec::new(), tasks, refuse },
-            false => FrameworkCommand::LaunchGroup { offers, operations: Vec::new(), tasks: group, refuse },
+        // In Mesos, too, the offers of one call are all of one agent.
+        said.commands.push(match group.first().map(|placed| placed.agent) {
+            None => FrameworkCommand::Accept { offers, operations, tasks, refuse },
+            Some(agent) => {
+                let placed = |operation| PlacedOperation { agent, operation };
+                let operations = operations.into_iter().map(placed).collect();
+                FrameworkCommand::LaunchGroup { offers, operations, tasks: group, refuse }
+            }
         });
         Ok(said)
     }
@@ -236,23 +246,6 @@ fn each_role(roles: Option<Roles>, command: impl Fn(Option<String>) -> Framework
 
 fn refuse(filters: Option<Filters>) -> Duration {
     filters.and_then(|filters| seconds(filters.refuse_seconds?, REFUSE_MAX)).unwrap_or(REFUSE)
-}
-
-/// A group is launched alone, and what changes agents is for operators.
-fn check_operation(operation: &Operation, of: usize) -> Result<(), BadCall> {
-    const CHANGES: &str = "resources are reserved and volumes made with `haggle reserve` and `haggle volume`";
-    match operation.r#type() {
-        OperationType::Launch if operation.launch.is_none() => Err(BadCall::Lacks("LAUNCH", "launch")),
-        OperationType::Launch => Ok(()),
-        OperationType::LaunchGroup if operation.launch_group.is_none() => {
-            Err(BadCall::Lacks("LAUNCH_GROUP", "launch_group"))
-        }
-        OperationType::LaunchGroup if of > 1 => {
-            Err(BadCall::NotServed("LAUNCH_GROUP beside another operation", "accept its offers for the group alone"))
-        }
-        OperationType::LaunchGroup => Ok(()),
-        other => Err(BadCall::NotServed(other.word(), CHANGES)),
-    }
 }
 
 fn refused(task: TaskId, agent: Option<AgentId>, message: String) -> TaskStatus {

@@ -65,11 +65,18 @@ message! {
 }
 
 message! {
+    /// What is to be reserved, or not any more.
+    Reserving { resources: repeated Resource = 1; }
+}
+
+message! {
     /// One thing to be done.
     Operation {
         r#type: optional enum "OperationType" = 1;
         id: optional OperationId = 12;
         launch: optional Launch = 2;
+        reserve: optional Reserving = 3;
+        unreserve: optional Reserving = 4;
         launch_group: optional LaunchGroup = 7;
     }
 }

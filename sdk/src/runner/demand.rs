@@ -19,13 +19,13 @@ use std::time::Duration;
 use haggle_core::cluster::FrameworkCommand;
 use haggle_core::{Resources, Traits, VolumeId, Want};
 
-use super::pack::Line;
+use super::pack::WaitQueue;
 use super::spare::Spare;
 use crate::task::Task;
 
 /// What is wanted: of the kinds of waiting tasks those of most tasks, as many as may be wanted at once. The rest follows when
 /// these are launched.
-pub(super) fn wants(lines: [&Line; 2], spare: &Spare) -> Vec<Want> {
+pub(super) fn wants(lines: [&WaitQueue; 2], spare: &Spare) -> Vec<Want> {
     let [line, unvetted] = lines;
     let mut wants: Vec<Want> = line.kinds().map(|(need, count)| need.want(count, 0)).collect();
     for (need, count) in unvetted.kinds() {
@@ -57,11 +57,11 @@ pub(super) fn together(wants: Vec<Want>) -> Vec<Want> {
 
 /// What is wanted of the first master, with the subscription: it need not offer whole agents first.
 pub(super) fn opening(tasks: &[Task], gang: bool) -> Vec<Want> {
-    let mut line = Line::default();
+    let mut line = WaitQueue::default();
     for (index, task) in tasks.iter().enumerate() {
         line.push(index as u64, &task.need(), task.size());
     }
-    let wants = wants([&line, &Line::default()], &Spare::new(Duration::ZERO));
+    let wants = wants([&line, &WaitQueue::default()], &Spare::new(Duration::ZERO));
     if gang { together(wants) } else { wants }
 }
 

@@ -5,13 +5,13 @@ mod driver;
 mod holdings;
 mod inventory;
 pub(crate) mod need;
+mod notice;
 mod pack;
 mod progress;
 mod reconcile;
 mod retry;
 mod session;
 mod spare;
-mod stall;
 pub(crate) mod state;
 
 use std::future::pending;

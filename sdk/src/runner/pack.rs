@@ -30,7 +30,7 @@ pub(super) struct Waiter {
 /// The tasks that wait, in one line for each different wish: what does not fit once does not fit for all behind
 /// it, so that a hundred thousand equal tasks cost as much to look at as one.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct WaitQueue {
     wishes: Vec<Wish>,
     len: usize,
     next: Ticket,
@@ -89,7 +89,7 @@ impl Room {
     }
 }
 
-impl Line {
+impl WaitQueue {
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -207,8 +207,8 @@ mod tests {
         Resources::new(MilliCpu::new(milli), Bytes::from_mib(mib), Bytes::ZERO)
     }
 
-    fn line(wishes: &[Resources]) -> Line {
-        let mut line = Line::default();
+    fn line(wishes: &[Resources]) -> WaitQueue {
+        let mut line = WaitQueue::default();
         for (index, wish) in wishes.iter().enumerate() {
             line.push(index as u64, &wish.clone().into(), 100);
         }
@@ -220,7 +220,7 @@ mod tests {
         Room::new(AgentId(agent), Arc::new(AgentInfo { attributes, ..AgentInfo::default() }), free)
     }
 
-    fn filled(line: &mut Line, free: &[Resources]) -> Vec<Vec<u64>> {
+    fn filled(line: &mut WaitQueue, free: &[Resources]) -> Vec<Vec<u64>> {
         let mut rooms: Vec<_> = (0..).zip(free).map(|(agent, free)| room(agent, "a", free.clone())).collect();
         line.fill(&mut rooms);
         rooms.into_iter().map(|room| room.taken).collect()
@@ -272,7 +272,7 @@ mod tests {
         let mut many = line(&vec![wants(1, 0); LAUNCH_MAX + 1]);
         assert_eq!(filled(&mut many, &[wants(100_000, 0)])[0].len(), LAUNCH_MAX);
 
-        let mut large = Line::default();
+        let mut large = WaitQueue::default();
         for index in 0..3 {
             large.push(index, &wants(1, 0).into(), LAUNCH_BYTES_MAX / 2);
         }
@@ -306,7 +306,7 @@ mod tests {
     fn a_volume_goes_to_one_task_and_a_shared_one_to_all() {
         let volumes = [1, 2].map(|number| VolumeId { agent: AgentId(1), number });
         let [own, shared] = volumes.map(|volume| Need { volumes: vec![volume], ..wants(500, 1).into() });
-        let mut line = Line::default();
+        let mut line = WaitQueue::default();
         for (index, need) in [&own, &own, &shared, &shared].into_iter().enumerate() {
             line.push(index as u64, need, 100);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use haggle_core::{AgentId, Now};
+use haggle_core::{AgentId, Backoff, Now};
 
 /// The first pause before a question is asked again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ impl Reconciliation {
             let Some(question) = self.open.get_mut(&number) else { continue };
             asked.push((number, question.agent));
             question.due = now + question.pause;
-            question.pause = (question.pause * 2).min(LONGEST_PAUSE);
+            question.pause = Backoff::longer(question.pause, LONGEST_PAUSE);
             self.due.insert((question.due, number));
         }
         asked

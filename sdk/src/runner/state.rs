@@ -20,12 +20,12 @@ use super::demand::Stated;
 use super::holdings::Holdings;
 use super::inventory::{Fit, Inventory, NoAgent};
 use super::need::Need;
-use super::pack::Line;
+use super::notice::{Notice, Scarcity};
+use super::pack::WaitQueue;
 use super::progress::{Outcome, Progress};
 use super::reconcile::Reconciliation;
 use super::retry::Verdict;
 use super::spare::Spare;
-use super::stall::{Scene, Stall};
 use crate::task::Task;
 
 /// How soon to look for agents again while there is none that a task could be measured against.
@@ -83,16 +83,16 @@ pub struct RunnerState {
     /// Launches whose agent is silent, and since when.
     unreachable: BTreeSet<(Now, u64)>,
     last_number: u64,
-    line: Line,
+    waiting: WaitQueue,
     resting: BTreeSet<(Now, u64)>,
     /// Nothing for any agent that is known of; a survey will tell, or an offer.
-    unvetted: Line,
+    unvetted: WaitQueue,
     holdings: Holdings,
     inventory: Inventory,
     survey_due: Option<Now>,
     surveying: bool,
     reconciliation: Reconciliation,
-    stall: Stall,
+    notice: Notice,
     /// Whether the connection to the master is lost.
     away: bool,
     stated: Stated,
@@ -157,15 +157,15 @@ impl RunnerState {
             given_up: BTreeMap::new(),
             unreachable: BTreeSet::new(),
             last_number: 0,
-            line: Line::default(),
+            waiting: WaitQueue::default(),
             resting: BTreeSet::new(),
-            unvetted: Line::default(),
+            unvetted: WaitQueue::default(),
             holdings: Holdings::default(),
             inventory: Inventory::new(agents),
             survey_due: None,
             surveying: false,
             reconciliation: Reconciliation::default(),
-            stall: Stall::default(),
+            notice: Notice::default(),
             away: false,
             stated: Stated::with(stated),
             spare: Spare::new(policy.linger),
@@ -197,7 +197,7 @@ impl RunnerState {
             killed: false,
         };
         if self.inventory.fit(&job.need) == Fit::Fits {
-            self.line.push(index, &job.need, job.task.size());
+            self.waiting.push(index, &job.need, job.task.size());
         } else {
             job.phase = Phase::Unvetted;
             self.unvetted.push(index, &job.need, job.task.size());
@@ -209,7 +209,7 @@ impl RunnerState {
     /// The agents were asked for, and this came back; nothing if that failed.
     pub fn surveyed(&mut self, now: Now, agents: Option<Vec<AgentView>>) {
         self.surveying = false;
-        self.stall.surveyed();
+        self.notice.surveyed();
         if let Some(agents) = agents {
             self.inventory = Inventory::new(agents);
         }
@@ -238,7 +238,7 @@ impl RunnerState {
                 self.out.commands.push(FrameworkCommand::Kill(task));
                 return;
             }
-            Phase::InLine => self.line.remove(index),
+            Phase::InLine => self.waiting.remove(index),
             Phase::Resting(until) => {
                 self.resting.remove(&(until, index));
             }
@@ -252,7 +252,7 @@ impl RunnerState {
     /// Wants every task ended. Those that wait are at once; those that run, once the master says so.
     pub fn cancel(&mut self) {
         // Out of the line in one go: one by one, each would look through all of it.
-        for index in self.line.clear().into_iter().chain(self.unvetted.clear()) {
+        for index in self.waiting.clear().into_iter().chain(self.unvetted.clear()) {
             self.end(index);
         }
         let mut rest: Vec<_> = self.jobs.keys().copied().collect();
@@ -293,17 +293,17 @@ impl RunnerState {
         let question = self.reconciliation.next_deadline().filter(|_| !self.away);
         let unreachable = self.unreachable.first().filter(|_| !self.away);
         let patience = unreachable.map(|&(since, _)| since + self.policy.unreachable_patience);
-        [rested, survey, question, patience, self.next_turn(), self.spare.next_deadline(), self.stall.next_deadline()]
+        [rested, survey, question, patience, self.next_turn(), self.spare.next_deadline(), self.notice.next_deadline()]
             .into_iter()
             .flatten()
             .min()
     }
 
     fn survey(&mut self, now: Now) {
-        let waiting = self.line.len() + self.unvetted.len();
-        let first = self.line.first().into_iter().chain(self.unvetted.first()).min();
+        let waiting = self.waiting.len() + self.unvetted.len();
+        let first = self.waiting.first().into_iter().chain(self.unvetted.first()).min();
         if let Some(job) = first.and_then(|index| self.jobs.get(&index)) {
-            let scene = Scene {
+            let scarcity = Scarcity {
                 index: first.unwrap_or_default(),
                 need: &job.need,
                 since: now.since(job.since),
@@ -312,13 +312,13 @@ impl RunnerState {
                 away: self.away,
                 inventory: &self.inventory,
             };
-            let (ask, told) = self.stall.look(now, &scene);
+            let (ask, told) = self.notice.look(now, &scarcity);
             self.out.news.extend(told.map(News::Progress));
             if ask {
                 self.survey_due = Some(now);
             }
         } else {
-            self.stall.nobody_waits();
+            self.notice.nobody_waits();
         }
         if !self.surveying && self.survey_due.is_some_and(|due| due <= now) {
             self.survey_due = None;
@@ -330,7 +330,7 @@ impl RunnerState {
     fn line_up(&mut self, index: u64) {
         self.set_phase(index, Phase::InLine);
         if let Some(job) = self.jobs.get(&index) {
-            self.line.push(index, &job.need, job.task.size());
+            self.waiting.push(index, &job.need, job.task.size());
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use haggle_core::cluster::Question;
 use haggle_sdk::{
     AgentId, Client, Digest, Event, Events, FileStore, Framework, FrameworkCommand, FrameworkId, FrameworkInfo, Memory,
-    Offer, OfferId, Store, StoredFramework, Task, TaskId, TaskState, TaskStatus,
+    Offer, OfferId, Operation, PlacedOperation, Store, StoredFramework, Task, TaskId, TaskState, TaskStatus,
 };
 
 use crate::played::{Played, Session, resources};
@@ -113,6 +113,26 @@ async fn each_task_of_a_group_is_in_the_store_with_its_own_agent() {
     drop((first, events, session));
     let memory = left_behind(folder.path()).await;
     assert_eq!((memory.launched[&1].agent, memory.launched[&2].agent), (AgentId(4), AgentId(5)));
+}
+
+#[tokio::test]
+async fn what_is_reserved_with_a_launch_or_with_a_group_is_said_with_it_and_its_tasks_are_in_the_store() {
+    let mut played = Played::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, events, mut session, _) = instance(&mut played, folder.path()).await;
+    let reserve = Operation::Reserve { role: "role".to_owned(), within: None, resources: resources(500) };
+    let placed = PlacedOperation { agent: AgentId(4), operation: reserve.clone().into() };
+
+    first.accept_with(&[offer()], [reserve.clone()], &[task()], Duration::ZERO).await.unwrap();
+    let tasks = [(AgentId(4), task())];
+    first.launch_group_with(&[offer()], [placed.clone()], &tasks, Duration::ZERO).await.unwrap();
+
+    let FrameworkCommand::Accept { operations, tasks, .. } = session.hear_deed().await else { panic!("no accept") };
+    assert_eq!((operations, tasks[0].id), (vec![reserve.into()], id(1)));
+    let FrameworkCommand::LaunchGroup { operations, tasks, .. } = session.hear_deed().await else { panic!("no group") };
+    assert_eq!((operations, tasks[0].task.id), (vec![placed], id(2)));
+    drop((first, events, session));
+    assert_eq!(left_behind(folder.path()).await.launched.len(), 2);
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Tasks in queues that mount the volumes of their allocation.
 
 use haggle_core::{Reason, TaskState, VolumeId};
-use haggle_kit::{AgentFlags, Cluster};
+use haggle_kit::{AgentFlags, Cluster, until};
 use haggle_sdk::Task;
 
 use super::{Owner, task, upload};
-use crate::said::said;
+use crate::said::{lines, said};
 use crate::volumes::{READER, WRITER, with_volume_on};
 
 /// An agent with a volume of `eng`'s.
@@ -63,4 +63,25 @@ async fn a_task_of_a_queue_mounts_no_volume_but_those_of_its_allocation_and_writ
         end(20).message
     );
     owner.leave().await;
+}
+
+#[tokio::test]
+async fn short_tasks_of_a_run_write_a_volume_one_after_the_other_in_a_queue_that_has_it() {
+    let (cluster, volume) = with_volume().await;
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("writer.wat");
+    std::fs::write(&module, WRITER).unwrap();
+    let (module, mount) = (module.display().to_string(), format!("{volume}:/data"));
+    let run = ["run", &module, "--role", "eng", "--instances", "60", "--cpus", "0.5", "--mem", "16MiB", "--quiet"];
+
+    said(&cluster, &[&run[..], &["--volume", &mount]].concat()).await;
+
+    let client = cluster.client().await;
+    until("its allocations have ended", async || client.tasks(false).await.ok()?.is_empty().then_some(())).await;
+    let all = lines(&cluster.haggle(&["ps", "--all", "--json"]).await);
+    let of = |kind: &str| all.iter().filter(|task| task["kind"] == kind && task["state"] == "FINISHED").count();
+    assert_eq!(of("task"), 60, "{all:?}");
+    assert!(of("allocation") > 0, "short tasks run in a queue: {all:?}");
+    let written = cluster.work_dir(0).join("volumes").join(volume.to_string()).join("data/file");
+    assert_eq!(std::fs::read_to_string(written).unwrap(), "kept\n");
 }

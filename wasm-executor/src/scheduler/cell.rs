@@ -11,13 +11,15 @@ use haggle_core::{Bytes, Fuel, MilliCpu, Now, TaskId, TaskSpec, Usage};
 use parking_lot::Mutex;
 
 use super::Scheduler;
-use super::queue::{Key, Share};
+use super::queue::Share;
+use super::turn::Key;
 use crate::charge::{Debt, helped};
 use crate::engine::Pool;
 use crate::event::{Event, Launch, Listener, Meter};
 use crate::meters::Meters;
 use crate::outcome::Outcome;
-use crate::run::{Remains, Site, run};
+use crate::run::{Remains, run};
+use crate::site::Site;
 use crate::wasi::Output;
 
 /// The guest, suspended.

@@ -3,11 +3,11 @@
 mod arrivals;
 mod bucket;
 mod cell;
-mod line;
 mod queue;
 mod release;
 mod rooms;
 mod starter;
+mod stride;
 mod ticker;
 mod turn;
 mod worker;
@@ -23,18 +23,18 @@ use rustc_hash::FxBuildHasher;
 
 use arrivals::Arrivals;
 use cell::Cell;
-use queue::{Key, Queue, Rest};
+use queue::{Queue, Rest};
 use release::Releases;
 use rooms::{Lane, Room};
 pub use starter::Starter;
 pub(crate) use ticker::EPOCH;
 use ticker::Ticker;
-use turn::{Pressure, Turn};
+use turn::{Key, Pressure, Turn};
 pub(crate) use worker::start;
 
 use crate::event::{Launch, Meter};
 use crate::outcome::Outcome;
-use crate::run::Site;
+use crate::site::Site;
 
 /// What workers and callers share.
 pub(crate) struct Scheduler {

@@ -1,8 +1,8 @@
 //! Who runs next, and for how long: ceilings, fair shares and bursts over tasks that are known by a number.
 //!
 //! Each task has a *ceiling* (a token bucket, see [`super::bucket`]) and a *weight*. Among the tasks that are below
-//! their ceiling, the one furthest behind its weighted share runs next (see [`super::line`]). A task that is above its
-//! ceiling and has a *burst* stands in a second line meanwhile, which is served only while the first is empty, and
+//! their ceiling, the one furthest behind its weighted share runs next (see [`super::stride`]). A task that is above its
+//! ceiling and has a *burst* stands in a second queue meanwhile, which is served only while the first is empty, and
 //! has a second bucket for all that it uses: so it never gets more than its ceiling and its burst together.
 //!
 //! Pure: time is an argument, and nothing here knows of threads or of WebAssembly.
@@ -14,15 +14,8 @@ use haggle_core::{MilliCpu, Now};
 use rustc_hash::FxBuildHasher;
 
 use super::bucket::Bucket;
-use super::line::{Line, Spot, Standing};
-use super::turn::{Pressure, QUANTUM_BESIDE_FRESH, Spare, Turn};
-
-/// A task in this queue; never used twice.
-pub(super) type Key = u64;
-
-/// CPU time a task gets before another one has its turn, however many wait. Shorter quanta cost more changes (12 % of a
-/// core at 1 ms, 5 % at 5 ms, 4 % at 10 ms, measured), longer ones let neighbours wait.
-pub(super) const QUANTUM: Duration = Duration::from_millis(5);
+use super::stride::{Position, Standing, StrideQueue};
+use super::turn::{Key, Pressure, QUANTUM, QUANTUM_BESIDE_FRESH, Spare, Turn};
 
 /// While few wait, turns are longer, such that each of them waits no longer than this. What changes of tasks cost is for
 /// the most part data that has left the cache: a task that lives from the cache finds it again in its longer turns.
@@ -57,7 +50,7 @@ pub(super) enum Rest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// In `ready`.
-    Ready(Spot),
+    Ready(Position),
     /// In `urgent`.
     Urgent,
     /// Above its ceiling until then, or for ever.
@@ -79,7 +72,7 @@ enum Excess {
     /// It has no burst.
     Never,
     /// In `spare`.
-    Waits(Spot),
+    Waits(Position),
     /// It has used up its burst until then.
     From(Now),
 }
@@ -138,9 +131,9 @@ pub(super) struct Queue {
     /// whoever chooses them.
     tasks: HashMap<Key, Entry, FxBuildHasher>,
     /// Below their ceilings.
-    ready: Line,
+    ready: StrideQueue,
     /// Above them, for what the others leave.
-    spare: Line,
+    spare: StrideQueue,
     /// Until then `spare` gets no turns.
     crowded_until: Option<Now>,
     back_off: Duration,
@@ -410,7 +403,7 @@ impl Queue {
         self.newcomers += usize::from(fresh == Some(Fresh::Came));
     }
 
-    fn unwait(&mut self, key: Key, spot: Spot) {
+    fn unwait(&mut self, key: Key, spot: Position) {
         self.ready.unwait(key, spot);
         let fresh = self.entry(key).fresh.take();
         self.waits_no_more(fresh);

@@ -6,10 +6,10 @@ use haggle_core::Now;
 
 use super::State;
 use super::cell::Cell;
-use super::queue::Key;
+use super::turn::Key;
 use crate::engine::Pool;
 use crate::event::Meter;
-use crate::run::Site;
+use crate::site::Site;
 
 /// Tasks whose modules are in one form, and so share pools of instances.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use wasmtime::Engine;
 use super::Scheduler;
 use super::worker::pause;
 use crate::event::Meter;
-use crate::run::Site;
+use crate::site::Site;
 
 /// An epoch. Each costs some 40 µs of CPU, by a thread that is woken: 3 % of a core when there was one in every millisecond.
 pub(crate) const EPOCH: Duration = Duration::from_micros(2500);

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use haggle_core::Now;
 
-use super::queue::Key;
+/// A task in the run queue; never used twice.
+pub(super) type Key = u64;
+
+/// CPU time a task gets before another one has its turn, however many wait. Shorter quanta cost more changes (12 % of a
+/// core at 1 ms, 5 % at 5 ms, 4 % at 10 ms, measured), longer ones let neighbours wait.
+pub(super) const QUANTUM: Duration = Duration::from_millis(5);
 
 /// CPU time that a task gets while a task that just came or just woke waits: it is likely short, and somebody waits for it.
 pub(super) const QUANTUM_BESIDE_FRESH: Duration = Duration::from_millis(1);

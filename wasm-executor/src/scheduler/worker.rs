@@ -21,7 +21,8 @@ use crate::event::{Listener, Meter};
 use crate::outcome::Outcome;
 use crate::pace;
 use crate::process::system::run_when_idle;
-use crate::run::{Remains, Site};
+use crate::run::Remains;
+use crate::site::Site;
 
 /// A slice that takes so much longer than the CPU time in it was interrupted by others who want the CPU. Interrupts of
 /// the hardware take less.

@@ -17,7 +17,6 @@ use wasmtime_wasi::p2::bindings::filesystem::types::HostDescriptor;
 use wasmtime_wasi::{FsPerms, OpenMode};
 
 use crate::meters::Meters;
-use crate::outcome::DiskRefusal;
 
 /// Each so many bytes of quota allow one file or folder: what a file costs the host's file system at least.
 const BYTES_PER_ENTRY: u64 = 4096;
@@ -34,6 +33,15 @@ pub(crate) type FileId = u64;
 /// There is no room for that.
 #[derive(Debug)]
 pub(crate) struct Full;
+
+/// What a scratch folder or a volume had no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiskRefusal {
+    /// Lengths of files.
+    Bytes(Exceeded),
+    /// Files and folders.
+    Entries(Exceeded),
+}
 
 /// See the module's documentation.
 pub(crate) struct Disk {

@@ -6,10 +6,10 @@ mod disk;
 mod files;
 mod listing;
 mod names;
-mod nap;
 mod net;
 mod preview1;
 mod preview2;
+mod sleep;
 mod stdio;
 mod streams;
 mod transfers;
@@ -17,12 +17,12 @@ mod transfers;
 use wasmtime::Engine;
 use wasmtime_wasi::{ResourceTable, WasiCtx};
 
-pub(crate) use disk::{Disk, Full, file_id};
+pub(crate) use disk::{Disk, DiskRefusal, Full, file_id};
 pub(crate) use files::{Files, GuestFiles};
 pub(crate) use net::Net;
 pub(crate) use preview1::Preview1;
 pub(crate) use preview2::Preview2;
-pub(crate) use stdio::{Output, stdin};
+pub(crate) use stdio::{Output, OutputExceeded, stdin};
 
 use crate::memory::Limiter;
 use crate::pace::Pace;

@@ -14,7 +14,7 @@ use super::buffers::{check_path, check_subscriptions};
 use super::descriptors::Descriptors;
 use super::disk::{Disk, FileId, Full};
 use super::files::{GuestFiles, TooManyOpen};
-use super::nap::Nap;
+use super::sleep::Sleep;
 use super::{Preview1State, bounded};
 use crate::memory::Memory;
 
@@ -220,8 +220,8 @@ impl WasiSnapshotPreview1 for Preview1 {
         count: types::Size,
     ) -> Result<types::Size, Error> {
         check_subscriptions(count)?;
-        match Nap::alone(memory, subscriptions, count)? {
-            Some(nap) => nap.take(memory, events).await,
+        match Sleep::alone(memory, subscriptions, count)? {
+            Some(sleep) => sleep.take(memory, events).await,
             // Apart, so that who only sleeps need not hold what this takes.
             None => Box::pin(self.poll_several(memory, subscriptions, events, count)).await,
         }

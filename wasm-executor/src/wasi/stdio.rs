@@ -19,7 +19,6 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use crate::event::{Event, Listener, Stream};
 use crate::memory::Memory;
 use crate::meters::Meters;
-use crate::outcome::OutputExceeded;
 
 /// Output is sent on in pieces of about this size; a task that pauses or has had its turn sends what it has.
 const PIECE: usize = 16 << 10;
@@ -33,6 +32,11 @@ const SWITCHES_MAX: u32 = 16;
 
 /// Bytes that a guest may write to a stream in one call. It asks before it writes.
 const WRITE_MAX: usize = 64 << 10;
+
+/// A write beyond the output limit. Stops the guest on the spot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("output limit reached")]
+pub(crate) struct OutputExceeded(pub(crate) Exceeded);
 
 /// Both output streams of one task.
 pub(crate) struct Output {

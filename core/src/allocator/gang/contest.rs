@@ -47,16 +47,18 @@ impl Allocator {
             rooms.extend(given.after.iter().map(|(&agent, room)| (agent, room.clone())));
             let before = self.gangs.borrow().examined;
             let found = self.places_beyond_quotas(asking, &gang, &rooms).and_then(|places| {
+                let (sum, others) = (sum_of(&places), self.idle_first(&given));
                 let offers = in_the_way(&given, &places);
-                let (sum, ids) = (sum_of(&places), Vec::from_iter(offers.iter().map(|&(_, offer)| offer)));
-                self.may_have(seat, &sum.resources, &sum, &ids).then_some((offers, ids)).ok_or(0)
+                let others: Vec<OfferId> = others.into_iter().filter(|offer| !offers.contains(offer)).collect();
+                let offers = self.enough_offers(seat, &sum.resources, &sum, offers, &others).ok_or(0_u32)?;
+                Ok((places.first().ok_or(0_u32)?.0, offers))
             });
             match found {
-                Ok((offers, ids)) => {
-                    let Some(&(agent, _)) = offers.first() else { continue };
-                    // On these agents is more than is known of it.
+                Ok((_, offers)) if offers.is_empty() => {}
+                Ok((agent, offers)) => {
+                    // There is more for it than is known.
                     self.gangs.borrow_mut().forget_one(seat, gang.id);
-                    return Some((agent, ids));
+                    return Some((agent, offers));
                 }
                 Err(fit) if are_all => {
                     let mut gangs = self.gangs.borrow_mut();
@@ -131,6 +133,15 @@ impl Allocator {
         given.after.iter().filter_map(more).fold(0, u32::saturating_add)
     }
 
+    /// What can give way: first what is held only to have room at hand, then the oldest.
+    fn idle_first(&self, given: &Given<'_>) -> Vec<OfferId> {
+        let mut offers: Vec<OfferId> = given.offers.values().flatten().map(|&(offer, _)| offer).collect();
+        let is_idle =
+            |offer: OfferId| self.promises.get(offer).is_some_and(|promise| self.idlers.contains(&promise.seat));
+        offers.sort_by_key(|&offer| (!is_idle(offer), offer));
+        offers
+    }
+
     /// The offers of an agent that give way to somebody now.
     fn contestable_now<'a>(
         &'a self,
@@ -153,7 +164,7 @@ impl Allocator {
 }
 
 /// Which of the offers are needed for the places, beside what is free.
-fn in_the_way(given: &Given<'_>, places: &Places) -> Vec<(AgentId, OfferId)> {
+fn in_the_way(given: &Given<'_>, places: &Places) -> Vec<OfferId> {
     let mut needed: BTreeMap<AgentId, Portion> = BTreeMap::new();
     places.iter().for_each(|(agent, take)| needed.entry(*agent).or_default().give(&take.portion));
     let mut offers = Vec::new();
@@ -164,7 +175,7 @@ fn in_the_way(given: &Given<'_>, places: &Places) -> Vec<(AgentId, OfferId)> {
                 break;
             }
             room.give(portion);
-            offers.push((agent, *offer));
+            offers.push(*offer);
         }
     }
     offers

@@ -196,7 +196,7 @@ impl Allocator {
     /// How many tasks of a gang an agent could take, of one want or of all. May be too many where it is all, and never too few.
     fn could_take(&self, case: &Case<'_>, gang: &Gang<'_>, of: Option<WantKey>, room: &Portion) -> u32 {
         let its = gang.wants.iter().filter(|(key, ..)| of.is_none_or(|of| of == *key));
-        let counts = its.map(|&(_, want, count)| match self.one_of_gang(case, want, room) {
+        let counts = its.map(|&(_, want, count)| match self.has_room_for(case, want, room) {
             true if case.holding.is_one_at_a_time(&want.volumes) => 1,
             true => how_often(&want.resources, &room.resources, count),
             false => 0,
@@ -217,8 +217,8 @@ impl Allocator {
         self.could_take(&asking.on(agent, holding, room), gang, of, room)
     }
 
-    /// Whether there is room for one task of a gang on an agent, as far as quotas do not matter.
-    fn one_of_gang(&self, case: &Case<'_>, want: &Want, room: &Portion) -> bool {
+    /// Whether there is room for one such task on an agent, as far as quotas do not matter.
+    pub(super) fn has_room_for(&self, case: &Case<'_>, want: &Want, room: &Portion) -> bool {
         room.resources.contains(&want.resources)
             && room.has_volumes(&want.volumes)
             && want.suits(case.holding.info.traits()).is_ok()

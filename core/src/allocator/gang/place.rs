@@ -37,7 +37,7 @@ impl<'a> Packing<'a> {
     /// Whether there is room for one more task on an agent.
     pub(super) fn fits(&self, agent: AgentId, want: &Want) -> bool {
         let (Some(room), Some(holding)) = (self.room(agent), self.allocator.agents.get(&agent)) else { return false };
-        self.allocator.one_of_gang(&self.asking.on(agent, holding, room), want, room)
+        self.allocator.has_room_for(&self.asking.on(agent, holding, room), want, room)
     }
 
     /// Puts a task where it fits. What was there before, for [`Self::take_back`].

@@ -40,6 +40,19 @@ fn agents_that_change_at_once_are_offered_a_slice_at_a_time() {
 }
 
 #[test]
+fn it_is_counted_how_many_agents_wait_to_be_looked_at() {
+    let mut world = cluster(7, 3);
+    world.framework(1, "a");
+    assert_eq!(world.allocator.standing().dirty, 7);
+
+    world.next_slice();
+    assert_eq!(world.allocator.standing().dirty, 4);
+
+    world.allocate();
+    assert_eq!(world.allocator.standing().dirty, 0);
+}
+
+#[test]
 fn what_is_declined_at_once_is_offered_anew_in_slices() {
     let mut world = cluster(5, 2);
     world.framework(1, "a");

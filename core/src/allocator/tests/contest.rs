@@ -2,7 +2,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::Allocation;
-use super::{World, guarantee, size, want};
+use super::{World, guarantee, limit, size, want};
 use crate::demand::Want;
 use crate::id::FrameworkId;
 use crate::time::Now;
@@ -238,6 +238,45 @@ fn what_a_role_is_promised_does_not_give_way_to_a_gang() {
         let Allocation { rescinded, offers, .. } = world.allocate();
         assert_eq!((rescinded, offers), (vec![], vec![]));
     }
+}
+
+/// An agent has room for it, and those of the offers have not.
+#[test]
+fn room_at_hand_gives_way_to_a_task_that_fits_elsewhere_and_not_below_the_limit_that_it_fills() {
+    let mut world = World::default();
+    world.role("a", 1, Some(limit(&size(3, 1024))));
+    world.framework(1, "a/x");
+    world.wants(1, [want(size(1, 128), 0, 3)]);
+    (1..=3).for_each(|id| world.agent(id, size(1, 128)));
+    assert_eq!(world.offered().len(), 3);
+    world.agent(4, size(2, 1024));
+    world.framework(3, "b");
+    world.wants(3, [want(size(1, 128), 0, 1)]);
+    assert_eq!(world.receivers(), [3]);
+    world.framework(2, "a/y");
+    world.wants(2, [want(size(1, 512), 1, 0)]);
+
+    let allocation = world.allocate();
+
+    assert_eq!((rescinded(&allocation), made(&world, &allocation)), (vec![1], vec![2]));
+    assert_eq!((world.open(1).len(), world.open(3).len()), (2, 1));
+}
+
+#[test]
+fn nothing_gives_way_to_a_task_that_the_limit_forbids_all_the_same() {
+    let mut world = World::default();
+    world.role("a", 1, Some(limit(&size(3, 1024))));
+    world.framework(1, "a/x");
+    world.wants(1, [want(size(1, 128), 0, 3)]);
+    (1..=3).for_each(|id| world.agent(id, size(1, 128)));
+    world.allocate();
+    world.agent(4, size(8, 1024));
+    world.framework(2, "a/y");
+    world.wants(2, [want(size(4, 512), 1, 0)]);
+
+    let allocation = world.allocate();
+
+    assert_eq!((rescinded(&allocation), world.open(1).len()), (vec![], 3));
 }
 
 #[test]

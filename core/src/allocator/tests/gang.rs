@@ -192,6 +192,61 @@ fn a_gang_takes_nothing_back_that_would_not_be_enough() {
     assert_eq!(world.open(1).len(), 3);
 }
 
+/// Framework 1 only has room at hand, on the first three agents, and with that what all roles below "a" may have. Three more agents
+/// are free, and come first for whoever fills agents one after the other.
+fn at_the_limit() -> World {
+    let mut world = World::default();
+    world.role("a", 1, Some(limit(&size(3, 1024))));
+    world.framework(1, "a/x");
+    world.wants(1, [want(size(1, 128), 0, 3)]);
+    (1..=3).for_each(|id| world.agent(id, size(1, 256)));
+    assert_eq!(world.receivers(), [1, 1, 1]);
+    (4..=6).for_each(|id| world.agent(id, size(1, 128)));
+    world.allocate();
+    world
+}
+
+#[test]
+fn a_gang_takes_back_what_others_hold_up_to_its_limit_though_other_agents_have_room_for_it() {
+    let mut world = at_the_limit();
+    world.framework(2, "a/y");
+    world.wants(2, [gang(3)]);
+
+    let allocation = world.allocate();
+
+    assert_eq!(allocation.rescinded.len(), 3);
+    let on = allocation.offers.iter().map(|offer| world.allocator.offer(*offer).expect("it was just made").agent.0);
+    assert_eq!(on.collect::<Vec<_>>(), [4, 5, 6]);
+    assert_eq!((world.open(1).len(), world.open(2).len()), (0, 3));
+}
+
+#[test]
+fn a_gang_takes_back_as_much_as_its_limit_lacks_and_nothing_of_those_outside_of_it() {
+    let mut world = at_the_limit();
+    world.framework(3, "b");
+    world.wants(3, [want(size(1, 128), 0, 1)]);
+    assert_eq!(world.receivers(), [3]);
+    world.framework(2, "a/y");
+    world.wants(2, [gang(2)]);
+
+    let allocation = world.allocate();
+
+    let from: Vec<u64> = allocation.rescinded.iter().map(|(_, promise)| promise.framework.0).collect();
+    assert_eq!(from, [1, 1]);
+    assert_eq!((world.open(1).len(), world.open(2).len(), world.open(3).len()), (1, 2, 1));
+}
+
+#[test]
+fn a_gang_takes_nothing_back_when_its_limit_would_be_in_its_way_all_the_same() {
+    let mut world = at_the_limit();
+    world.framework(2, "a/y");
+    world.wants(2, [gang(4)]);
+
+    let allocation = world.allocate();
+
+    assert_eq!((allocation.rescinded, world.open(1).len()), (Vec::new(), 3));
+}
+
 #[test]
 fn a_gang_that_declined_is_offered_all_of_it_again_when_its_refusal_ends() {
     let mut world = with_places(3);

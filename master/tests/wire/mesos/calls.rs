@@ -32,6 +32,36 @@ async fn a_task_is_launched_told_of_acknowledged_and_killed() {
 }
 
 #[tokio::test]
+async fn what_is_reserved_in_an_accept_is_offered_so_and_unreserved_by_what_the_offer_says() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut scheduler = Scheduler::subscribe(&master, json!({"role": "eng"})).await;
+    let offer = scheduler.offer().await;
+    let part = json!({"name": "mem", "type": "SCALAR", "scalar": {"value": 32}, "role": "eng", "reservation": {"type": "DYNAMIC"}});
+    let accept = async |scheduler: &Scheduler<'_>, offer: &serde_json::Value, operations: serde_json::Value| {
+        let accept = json!({"offer_ids": [offer["id"]], "operations": operations, "filters": {"refuse_seconds": 0}});
+        scheduler.call("ACCEPT", "accept", accept).await
+    };
+    let reserved = |offer: &serde_json::Value| {
+        let parts = offer["resources"].as_array().unwrap().clone();
+        parts.into_iter().find(|part| part["reservation"]["type"] == "DYNAMIC")
+    };
+
+    let reserve = json!({"type": "RESERVE", "reserve": {"resources": [part]}});
+    let group = json!({"type": "LAUNCH_GROUP", "launch_group": {"task_group": {"tasks": [task("t-1", &offer)]}}});
+    assert_eq!(accept(&scheduler, &offer, json!([reserve, group])).await.code, 202);
+
+    assert_eq!(agent.launched().await.name, "t-1");
+    let offer = scheduler.offer().await;
+    let left = reserved(&offer).expect("a part is reserved");
+    assert_eq!((&left["role"], &left["scalar"]["value"]), (&json!("eng"), &json!(16.0)), "the task has the rest");
+
+    let unreserve = json!({"type": "UNRESERVE", "unreserve": {"resources": [left]}});
+    assert_eq!(accept(&scheduler, &offer, json!([unreserve])).await.code, 202);
+    assert_eq!(reserved(&scheduler.offer().await), None);
+}
+
+#[tokio::test]
 async fn a_command_for_a_shell_is_in_error_and_says_what_to_send() {
     let master = master().await;
     let _agent = Agent::register(&master, None).await;

@@ -1,6 +1,6 @@
 #![expect(clippy::needless_pass_by_value, reason = "literals are read best where they are passed")]
 
-use haggle_core::{ClusterId, FrameworkId, InverseOfferId, OfferId};
+use haggle_core::{ClusterId, FrameworkId, InverseOfferId, OfferId, Operation};
 use serde_json::{Value, json};
 
 use super::*;
@@ -79,6 +79,87 @@ fn a_group_is_launched_whole_or_not_at_all() {
     assert_eq!((tasks[0].agent, tasks[0].task.id), (AgentId(3), task("good")));
     assert!(matches!(&broken.commands[..], [FrameworkCommand::Accept { tasks, .. }] if tasks.is_empty()), "{broken:?}");
     assert_eq!(broken.refused.len(), 2);
+}
+
+/// One core, reserved for these roles, the last below those before it.
+fn reserved(kind: &str, roles: &[&str]) -> Value {
+    let of = |role: &&str| json!({"type": kind, "role": role});
+    let reservations: Vec<Value> = roles.iter().map(of).collect();
+    json!({"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}, "reservations": reservations})
+}
+
+fn accept(operations: Value) -> Value {
+    json!({"type": "ACCEPT", "accept": {"offer_ids": [offer(4)], "operations": operations}})
+}
+
+fn one_core() -> haggle_core::Resources {
+    haggle_core::Resources::new(
+        haggle_core::MilliCpu::from_cores(1),
+        haggle_core::Bytes::ZERO,
+        haggle_core::Bytes::ZERO,
+    )
+}
+
+#[test]
+fn what_is_reserved_and_freed_before_a_launch_is_said_with_it_in_its_order() {
+    let good = info("good", json!({"shell": false, "value": "x", "uris": [{"value": MODULE}]}));
+    // As what was offered says it, and as it was said before reservations could be refined.
+    let old = json!({"name": "cpus", "scalar": {"value": 1}, "role": "eng", "reservation": {"type": "DYNAMIC"}});
+
+    let said = commands(accept(json!([
+        {"type": "UNRESERVE", "unreserve": {"resources": [old]}},
+        {"type": "RESERVE", "reserve": {"resources": [reserved("DYNAMIC", &["eng", "eng/batch"])]}},
+        {"type": "LAUNCH", "launch": {"task_infos": [good]}},
+    ])));
+
+    let [FrameworkCommand::Accept { operations, tasks, .. }] = &said[..] else { panic!("{said:?}") };
+    let unreserve = Operation::Unreserve { role: "eng".to_owned(), resources: one_core() };
+    let within = Some("eng".to_owned());
+    let reserve = Operation::Reserve { role: "eng/batch".to_owned(), within, resources: one_core() };
+    assert_eq!((operations, tasks.len()), (&vec![unreserve.into(), reserve.into()], 1));
+}
+
+#[test]
+fn what_is_reserved_with_a_group_is_of_the_agent_of_its_tasks() {
+    let good = info("good", json!({"shell": false, "value": "x", "uris": [{"value": MODULE}]}));
+
+    let said = commands(accept(json!([
+        {"type": "RESERVE", "reserve": {"resources": [reserved("DYNAMIC", &["*"])]}},
+        {"type": "LAUNCH_GROUP", "launch_group": {"task_group": {"tasks": [good]}}},
+    ])));
+
+    let [FrameworkCommand::LaunchGroup { operations, tasks, .. }] = &said[..] else { panic!("{said:?}") };
+    let reserve = Operation::Reserve { role: "default".to_owned(), within: None, resources: one_core() };
+    let placed = PlacedOperation { agent: AgentId(3), operation: reserve.into() };
+    assert_eq!((operations, tasks.len()), (&vec![placed], 1));
+}
+
+#[test]
+fn an_operation_that_cannot_be_done_as_it_is_said_says_why() {
+    let good = || info("good", json!({"shell": false, "value": "x", "uris": [{"value": MODULE}]}));
+    let launch = || json!({"type": "LAUNCH", "launch": {"task_infos": [good()]}});
+    let group = || json!({"type": "LAUNCH_GROUP", "launch_group": {"task_group": {"tasks": [good()]}}});
+    let reserve = |part: Value| json!({"type": "RESERVE", "reserve": {"resources": [part]}});
+    let wrong = [
+        (json!([{"type": "RESERVE"}]), "has a field reserve"),
+        (json!([launch(), reserve(reserved("DYNAMIC", &["eng"]))]), "too late"),
+        (json!([launch(), group()]), "beside another launch"),
+        (json!([reserve(reserved("STATIC", &["eng"]))]), "flags of an agent"),
+        (json!([reserve(json!({"name": "cpus", "scalar": {"value": 1}}))]), "names no reservation"),
+        (
+            json!([reserve(json!({"name": "cpus", "scalar": {"value": -1}, "reservations": [{"role": "eng"}]}))]),
+            "is no amount",
+        ),
+        (
+            json!([{"type": "RESERVE", "id": {"value": "op"}, "reserve": {"resources": [reserved("DYNAMIC", &["eng"])]}}]),
+            "no status of their own",
+        ),
+        (json!([{"type": "GROW_VOLUME"}]), "haggle volume"),
+    ];
+    for (operations, why) in wrong {
+        let told = understand(accept(operations)).unwrap_err().to_string();
+        assert!(told.contains(why), "{told:?} does not say {why:?}");
+    }
 }
 
 #[test]
@@ -170,8 +251,8 @@ fn what_means_nothing_says_why() {
 
     assert_eq!(told(json!({"type": "KILL"})), "a call of type KILL has a field kill, and this one has not");
     assert!(told(json!({"type": "RECONCILE_OPERATIONS"})).contains("not served"));
-    let reserve = told(json!({"type": "ACCEPT", "accept": {"offer_ids": [], "operations": [{"type": "RESERVE"}]}}));
-    assert!(reserve.contains("haggle reserve"), "{reserve}");
+    let create = told(json!({"type": "ACCEPT", "accept": {"offer_ids": [], "operations": [{"type": "CREATE"}]}}));
+    assert!(create.contains("haggle volume"), "{create}");
     let many: Vec<_> = (0..=ITEMS_MAX).map(|_| json!({"value": "x"})).collect();
     assert!(told(json!({"type": "DECLINE", "decline": {"offer_ids": many}})).contains("10001"));
 }

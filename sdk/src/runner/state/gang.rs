@@ -19,16 +19,16 @@ pub(super) const TOO_LITTLE: Duration = Duration::from_millis(250);
 impl RunnerState {
     /// Whether every task waits for room.
     pub(super) fn all_wait(&self) -> bool {
-        self.line.len() + self.unvetted.len() == self.jobs.len()
+        self.waiting.len() + self.unvetted.len() == self.jobs.len()
     }
 
     /// Launches all tasks, if what is in hand is enough for all of them.
     pub(super) fn launch_gang(&mut self, now: Now) {
-        if self.line.len() != self.jobs.len() {
+        if self.waiting.len() != self.jobs.len() {
             return;
         }
         let mut rooms = self.holdings.rooms();
-        let mut kinds: Vec<(Need, u32)> = self.line.kinds().map(|(need, count)| (need.clone(), count)).collect();
+        let mut kinds: Vec<(Need, u32)> = self.waiting.kinds().map(|(need, count)| (need.clone(), count)).collect();
         kinds.sort_by_key(|(need, _)| Reverse((need.resources.cpus, need.resources.mem)));
         let mut places = Vec::with_capacity(self.jobs.len());
         for (need, count) in &kinds {
@@ -38,7 +38,7 @@ impl RunnerState {
                 places.push(room.agent);
             }
         }
-        let tasks = kinds.iter().flat_map(|(need, count)| self.line.take_first(need, *count as usize));
+        let tasks = kinds.iter().flat_map(|(need, count)| self.waiting.take_first(need, *count as usize));
         let tasks: Vec<u64> = tasks.collect();
         let mut offers = Vec::new();
         for room in rooms.iter().filter(|room| places.contains(&room.agent)) {
@@ -57,7 +57,7 @@ impl RunnerState {
             tasks: placed,
             refuse: Duration::ZERO,
         });
-        self.stall.launched(now);
+        self.notice.launched(now);
     }
 
     /// A task's launch has ended. What comes next is decided once all of them have.

@@ -23,14 +23,14 @@ impl RunnerState {
     }
 
     pub(super) fn launch(&mut self, now: Now) {
-        if self.line.is_empty() || self.holdings.is_empty() {
+        if self.waiting.is_empty() || self.holdings.is_empty() {
             return;
         }
         if self.policy.gang {
             return self.launch_gang(now);
         }
         let mut rooms = self.holdings.rooms();
-        self.line.fill(&mut rooms);
+        self.waiting.fill(&mut rooms);
         for room in rooms {
             if room.taken.is_empty() {
                 continue;
@@ -50,7 +50,7 @@ impl RunnerState {
                 tasks,
                 refuse: Duration::ZERO,
             });
-            self.stall.launched(now);
+            self.notice.launched(now);
         }
     }
 
@@ -90,14 +90,14 @@ impl RunnerState {
     /// Gives back what is not needed, and says what is.
     pub(super) fn bargain(&mut self, now: Now) {
         self.spare.look(now);
-        let nobody_waits = self.line.is_empty() && self.unvetted.is_empty();
+        let nobody_waits = self.waiting.is_empty() && self.unvetted.is_empty();
         // What is in hand while tasks wait was too small for each of them.
         let room = if nobody_waits { self.spare.room() } else { &Resources::default() };
         let beyond = self.holdings.take_beyond(room);
         if !beyond.is_empty() {
             self.stated.forget();
         }
-        let mut wants = demand::wants([&self.line, &self.unvetted], &self.spare);
+        let mut wants = demand::wants([&self.waiting, &self.unvetted], &self.spare);
         if self.policy.gang {
             // Room for a part of it is of no use.
             wants = if self.all_wait() { demand::together(wants) } else { Vec::new() };

@@ -2,7 +2,7 @@
 //!
 //! A runner opens one where more tasks of a kind wait than an offer has room for, and the last ones were short. It puts in as
 //! many as take some time together, refills the queue when it is half empty, and gives the room back after a second, so that
-//! whoever else waits for it has their turn.
+//! whoever else waits for it has their turn. The volumes that the tasks mount are the queue's until then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand};
 use haggle_core::queue::Index;
 use haggle_core::{
-    AgentId, AgentInfo, AllocationSpec, Now, OfferId, QueueUpdate, QueuedTasks, Resources, TaskId, TaskSpec, TaskState,
-    TaskStatus, UpdateId,
+    AgentId, AgentInfo, AllocationSpec, Now, OfferId, QueueUpdate, QueueVolume, QueuedTasks, Resources, TaskId,
+    TaskSpec, TaskState, TaskStatus, UpdateId,
 };
 
 use super::{Phase, RunnerState};
@@ -96,7 +96,7 @@ impl RunnerState {
         let at_once = WORK.as_nanos() / mean.as_nanos().max(1);
         // Of what is left nobody gets more than half of its share: else one still works when the others have nothing to do.
         let of_kind = || self.allocations.values().filter(|allocation| allocation.kind == *kind);
-        let left = self.line.count(kind) as u64 + of_kind().map(|allocation| allocation.queued).sum::<u64>();
+        let left = self.waiting.count(kind) as u64 + of_kind().map(|allocation| allocation.queued).sum::<u64>();
         let share = left / of_kind().map(|allocation| allocation.units).sum::<u64>().max(units) / 2;
         let each = u64::try_from(at_once).unwrap_or(u64::MAX).min(share).max(EACH_MIN);
         Some(each.saturating_mul(units).min(DEPTH_MAX.max(EACH_MIN * units)))
@@ -114,8 +114,8 @@ impl RunnerState {
         let Some(kind) = kinds.next().cloned() else { return false };
         let units = taken.len() as u64;
         let is_one_kind = kinds.all(|other| *other == kind);
-        let more = self.line.count(&kind);
-        if !kind.volumes.is_empty() || !is_one_kind || more < taken.len() || self.depth(&kind, units).is_none() {
+        let more = self.waiting.count(&kind);
+        if !is_one_kind || more < taken.len() || self.depth(&kind, units).is_none() {
             return false;
         }
         let mut resources = Resources::default();
@@ -125,13 +125,13 @@ impl RunnerState {
         }
         self.last_number += 1;
         let id = TaskId { framework: self.framework, number: self.last_number };
-        self.stated.launched(&resources, &[], info.traits(), false);
+        self.stated.launched(&resources, &kind.volumes, info.traits(), false);
         let spec = AllocationSpec {
             id,
             name: "queue".to_owned(),
             role: String::new(),
             resources,
-            volumes: Vec::new(),
+            volumes: kind.volumes.iter().copied().map(QueueVolume::from).collect(),
             idle_timeout: IDLE,
         };
         let (offers, allocation) = (offers.to_vec(), Arc::new(spec));
@@ -151,9 +151,9 @@ impl RunnerState {
             let depth = self.depth(kind, units).unwrap_or(0);
             if now.since(opened) >= TURN || depth == 0 {
                 self.enqueue_in(number, Vec::new(), true);
-            } else if queued <= depth / 2 && self.line.count(kind) > 0 {
+            } else if queued <= depth / 2 && self.waiting.count(kind) > 0 {
                 let kind = kind.clone();
-                let more = self.line.take_first(&kind, usize::try_from(depth - queued).unwrap_or(usize::MAX));
+                let more = self.waiting.take_first(&kind, usize::try_from(depth - queued).unwrap_or(usize::MAX));
                 self.enqueue(now, number, more);
             }
         }
@@ -173,7 +173,7 @@ impl RunnerState {
             let Some(spec) = self.launch_one(now, index, (agent, &info), Some(number)) else { continue };
             push(&mut tasks, spec);
         }
-        self.stall.launched(now);
+        self.notice.launched(now);
         self.enqueue_in(number, tasks, false);
     }
 

@@ -151,7 +151,7 @@ impl Model {
                     None => Vec::from([holding.free().usable(&role).resources.clone().with_revocable(MilliCpu::ZERO)]),
                     Some(demand) => demand
                         .open(Urgency::Waiting)
-                        .filter(|(_, want, _)| can_mount(want))
+                        .filter(|(_, want, _)| can_mount(want) && want.suits(holding.info.traits()).is_ok())
                         .map(|(_, want, _)| want.resources.clone())
                         .collect(),
                 };
@@ -190,7 +190,8 @@ impl Model {
                     let refused = allocator.filters.hold(*seat, *agent, &wanted.resources, now).is_some();
                     let can_mount = wanted.volumes.iter().all(|id| self.is_to_be_had(*id, agent.0, &role));
                     let most = if wanted.volumes.iter().all(|id| self.volumes.is_shared(*id)) { count } else { 1 };
-                    while !refused && can_mount && fit < most && room.take(&wanted.resources).is_ok() {
+                    let suits = wanted.suits(holding.info.traits()).is_ok();
+                    while !refused && suits && can_mount && fit < most && room.take(&wanted.resources).is_ok() {
                         fit += 1;
                         sum.give(&wanted.resources);
                     }

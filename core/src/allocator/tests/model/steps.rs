@@ -12,7 +12,8 @@ use super::super::super::Promise;
 use super::super::{World, guarantee, limit, milli, size, want};
 use super::volumes::Held;
 use super::{AGENTS, FRAMEWORKS, ROLES};
-use crate::demand::Want;
+use crate::attributes::HOSTNAME;
+use crate::demand::{Constraint, Test, Want};
 use crate::id::{AgentId, FrameworkId};
 use crate::placement::Placement;
 use crate::quantity::{Bytes, MilliCpu};
@@ -42,7 +43,7 @@ pub(super) enum Step {
     Ends(usize),
     Suppresses(u64, Option<usize>),
     Revives(u64, Option<usize>),
-    Wants(u64, Option<usize>, Vec<(u64, u32, u32, bool)>, bool, Option<usize>),
+    Wants(u64, Option<usize>, Vec<(u64, u32, u32, bool, bool)>, bool, Option<usize>),
     Measures(u64, u64),
     Keeps(u64, usize, u64),
     Reserves(u64, usize, Option<usize>, u64),
@@ -62,7 +63,8 @@ fn framework() -> impl Strategy<Value = u64> {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let role = || 0..ROLES.len();
     let of = || prop::option::of(0..ROLES.len());
-    let wants = prop::collection::vec((1..5_u64, 0..4_u32, 0..3_u32, prop::bool::weighted(0.3)), 0..3);
+    let seldom = || prop::bool::weighted(0.3);
+    let wants = prop::collection::vec((1..5_u64, 0..4_u32, 0..3_u32, seldom(), seldom()), 0..3);
     prop_oneof![
         3 => (framework(), role(), role()).prop_map(|(id, one, other)| Step::Joins(id, one, other)),
         1 => framework().prop_map(Step::Leaves),
@@ -229,12 +231,14 @@ impl Model {
             }
             Step::Wants(id, of, ref wants, together, volume) => {
                 let volumes = Vec::from_iter(volume.and_then(|pick| self.volumes.pick(pick)));
-                let wants = wants.iter().map(|&(cpus, waiting, spare, is_revocable)| {
+                let wants = wants.iter().map(|&(cpus, waiting, spare, is_revocable, keeps_away)| {
                     let resources = if is_revocable { revocable(cpus) } else { size(cpus, cpus * 128) };
-                    let volumes = volumes.clone();
+                    let (volumes, away) = (volumes.clone(), Test::NotEquals(AgentId(1).to_string()));
+                    let away = Constraint { attribute: HOSTNAME.to_string(), test: away };
+                    let constraints = Vec::from_iter(Some(away).filter(|_| keeps_away));
                     match together {
-                        true => Want { gang: 1, volumes, ..want(resources, waiting, 0) },
-                        false => Want { volumes, ..want(resources, waiting, spare) },
+                        true => Want { gang: 1, volumes, constraints, ..want(resources, waiting, 0) },
+                        false => Want { volumes, constraints, ..want(resources, waiting, spare) },
                     }
                 });
                 world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), &wants.collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use haggle_core::{Ending, QueueEnd, QueueUpdate, Usage};
+use haggle_core::{Ending, QueueEnd, QueueUpdate, QueueVolume, Reservation, Usage, Volume, VolumeId};
 
 use super::*;
 
@@ -72,6 +72,84 @@ fn short_tasks_go_into_the_queue_of_an_allocation() {
     assert_eq!(opened, Some((vec![OfferId(2)], cpus(1000))));
     assert_eq!(enqueued(&decisions), [(ALLOCATION, vec![(3, 1)], false), (ALLOCATION, vec![(4, 4)], false)]);
     assert_eq!(accepted(&decisions), []);
+}
+
+const VOLUME: VolumeId = VolumeId { agent: AgentId(1), number: 1 };
+
+/// An offer with the volume.
+fn offer_with_volume(id: u64, milli: u64, shared: bool) -> Event {
+    let Event::Offers(mut offers) = offer(id, 1, milli) else { unreachable!("it is one") };
+    let reservation = Reservation::new("role").unwrap();
+    let volume = Volume {
+        id: VOLUME,
+        name: "data".to_owned(),
+        reservation,
+        size: Bytes::from_mib(1),
+        shared,
+        creator: haggle_core::access::PrincipalId::owner(),
+        made: true,
+    };
+    offers[0].volumes.push(volume);
+    Event::Offers(offers)
+}
+
+/// As [`after_one`], of tasks that mount the volume.
+fn after_one_with_volume(waiting: u64, shared: bool) -> RunnerState {
+    let mut runner = batch();
+    for index in 0..=waiting {
+        runner.submit(START, index, task(1000).volume("/data", VOLUME, !shared));
+    }
+    runner.decide(START);
+    runner.hear(START, offer_with_volume(1, 1000, shared));
+    runner.decide(START);
+    let end = TaskStatus::new(id(1), UpdateId(1), TaskState::Finished, Source::Executor);
+    runner.hear(START, Event::Update(TaskStatus { usage: Some(used(Duration::from_millis(20))), ..end }));
+    runner.decide(START);
+    runner
+}
+
+/// What an allocation was opened with.
+fn opened(decisions: &Decisions) -> Option<(Resources, Vec<QueueVolume>)> {
+    decisions.commands.iter().find_map(|command| match command {
+        FrameworkCommand::Open { allocation, .. } => Some((allocation.resources.clone(), allocation.volumes.clone())),
+        _ => None,
+    })
+}
+
+#[test]
+fn short_tasks_that_write_a_volume_go_into_the_queue_of_an_allocation_that_has_it_one_after_the_other() {
+    let mut runner = after_one_with_volume(100, false);
+
+    runner.hear(START, offer_with_volume(2, 4000, false));
+    let decisions = runner.decide(START);
+
+    assert_eq!(opened(&decisions), Some((cpus(1000), vec![VOLUME.into()])));
+    assert_eq!(enqueued(&decisions), [(ALLOCATION, vec![(3, 1)], false), (ALLOCATION, vec![(4, 4)], false)]);
+    assert_eq!(accepted(&decisions), []);
+}
+
+#[test]
+fn short_tasks_that_read_a_shared_volume_run_in_a_queue_as_many_at_once_as_fit() {
+    let mut runner = after_one_with_volume(100, true);
+
+    runner.hear(START, offer_with_volume(2, 3000, true));
+    let decisions = runner.decide(START);
+
+    let three = Resources::new(MilliCpu::new(3000), Bytes::from_mib(192), Bytes::ZERO);
+    assert_eq!(opened(&decisions), Some((three, vec![VOLUME.into()])));
+    assert_eq!(enqueued(&decisions), [(ALLOCATION, vec![(3, 3)], false), (ALLOCATION, vec![(6, 12)], false)]);
+}
+
+/// The master counts an allocation that holds as much as one task, with its volume, as one of those that wait.
+#[test]
+fn an_allocation_with_a_volume_is_counted_as_the_master_counts_it() {
+    let mut runner = after_one_with_volume(100, false);
+
+    runner.hear(START, offer_with_volume(2, 1000, false));
+    let decisions = runner.decide(START);
+
+    let wants = demanded(&decisions);
+    assert_eq!(wants.last().map(|wants| wants[0].waiting), Some(95), "{wants:?}");
 }
 
 #[test]

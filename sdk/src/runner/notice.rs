@@ -13,7 +13,7 @@ const TELL_AFTER: Duration = Duration::from_secs(5);
 
 /// A time in which tasks wait and none is launched.
 #[derive(Debug, Default)]
-pub(super) struct Stall {
+pub(super) struct Notice {
     since: Option<Now>,
     /// The agents are asked for first, so that the reason is not an old one.
     asked: bool,
@@ -22,7 +22,7 @@ pub(super) struct Stall {
 }
 
 /// What there is to see while tasks wait.
-pub(super) struct Scene<'a> {
+pub(super) struct Scarcity<'a> {
     /// The task that has waited longest.
     pub(super) index: u64,
     pub(super) need: &'a Need,
@@ -33,7 +33,7 @@ pub(super) struct Scene<'a> {
     pub(super) inventory: &'a Inventory,
 }
 
-impl Stall {
+impl Notice {
     pub(super) fn launched(&mut self, now: Now) {
         *self = Self { since: Some(now), ..Self::default() };
     }
@@ -47,16 +47,16 @@ impl Stall {
     }
 
     /// Whether to ask for the agents, and what to tell.
-    pub(super) fn look(&mut self, now: Now, scene: &Scene<'_>) -> (bool, Option<Progress>) {
+    pub(super) fn look(&mut self, now: Now, scarcity: &Scarcity<'_>) -> (bool, Option<Progress>) {
         let since = *self.since.get_or_insert(now);
         if self.told || now < since + TELL_AFTER {
             return (false, None);
         }
-        if !self.heard && !scene.away {
+        if !self.heard && !scarcity.away {
             return (!std::mem::replace(&mut self.asked, true), None);
         }
         self.told = true;
-        (false, Some(scene.tell()))
+        (false, Some(scarcity.tell()))
     }
 
     /// When [`Self::look`] has something to say next.
@@ -65,7 +65,7 @@ impl Stall {
     }
 }
 
-impl Scene<'_> {
+impl Scarcity<'_> {
     fn tell(&self) -> Progress {
         Progress::Waiting { index: self.index, since: self.since, waiting: self.waiting, why: self.why() }
     }

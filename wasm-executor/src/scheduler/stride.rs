@@ -8,14 +8,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::queue::{Key, QUANTUM};
+use super::turn::{Key, QUANTUM};
 
 /// Passes are CPU time per weight, in parts this small, so that dividing by a large weight loses nothing.
 const PASS_SCALE: u128 = 1_000_000;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct StrideQueue {
     ready: BTreeSet<(u128, u64, Key)>,
     /// The pass of a task that has had exactly its share.
     global_pass: u128,
@@ -25,16 +25,16 @@ pub(super) struct Line {
     order: u64,
 }
 
-/// Where one task stands in a line.
+/// Where one task stands in such a queue.
 #[derive(Debug)]
 pub(super) struct Standing {
     weight: u128,
     pass: u128,
 }
 
-/// Under which name a task waits in a line.
+/// The place of a task that waits in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spot {
+pub(super) struct Position {
     pass: u128,
     order: u64,
 }
@@ -45,7 +45,7 @@ impl Standing {
     }
 }
 
-impl Line {
+impl StrideQueue {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.ready.len()
@@ -60,11 +60,11 @@ impl Line {
     }
 
     /// A task that takes part waits for its turn.
-    pub(super) fn wait(&mut self, key: Key, standing: &Standing) -> Spot {
+    pub(super) fn wait(&mut self, key: Key, standing: &Standing) -> Position {
         self.order += 1;
-        let spot = Spot { pass: standing.pass, order: self.order };
-        self.ready.insert((spot.pass, spot.order, key));
-        spot
+        let position = Position { pass: standing.pass, order: self.order };
+        self.ready.insert((position.pass, position.order, key));
+        position
     }
 
     /// The one furthest behind gets its turn.
@@ -73,8 +73,8 @@ impl Line {
     }
 
     /// A task that waits here no longer does.
-    pub(super) fn unwait(&mut self, key: Key, spot: Spot) {
-        self.ready.remove(&(spot.pass, spot.order, key));
+    pub(super) fn unwait(&mut self, key: Key, position: Position) {
+        self.ready.remove(&(position.pass, position.order, key));
     }
 
     /// A task that takes part has used this much.

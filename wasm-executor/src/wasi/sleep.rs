@@ -10,12 +10,12 @@ use wasmtime_wasi::p1::types::{
 use wiggle::{GuestMemory, GuestPtr};
 
 /// For so long from now.
-pub(super) struct Nap {
+pub(super) struct Sleep {
     time: Duration,
     userdata: types::Userdata,
 }
 
-impl Nap {
+impl Sleep {
     /// If that is all that the guest waits for.
     pub(super) fn alone(
         memory: &GuestMemory<'_>,

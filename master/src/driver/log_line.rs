@@ -7,9 +7,9 @@ use haggle_core::cluster::{AgentCommand, Command, FrameworkCall, FrameworkComman
 use super::object_of;
 
 /// Prints a command.
-pub(super) struct Spoken<'a>(pub(super) &'a Command);
+pub(super) struct LogLine<'a>(pub(super) &'a Command);
 
-impl fmt::Display for Spoken<'_> {
+impl fmt::Display for LogLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Command::Agent(session, command) => {
