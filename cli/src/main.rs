@@ -43,6 +43,8 @@ use output::OutputError;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    haggle_executor::process::reset_signals();
     // The children of an agent have no command line to speak of; a compiler must be limited before anything else.
     let args = std::env::args_os;
     let child =

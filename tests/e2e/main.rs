@@ -35,6 +35,7 @@ mod revocable;
 mod roles;
 mod run;
 mod said;
+mod scripts;
 mod sessions;
 mod standby;
 mod survival;

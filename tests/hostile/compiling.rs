@@ -83,6 +83,31 @@ fn makes_more_machine_code_than_a_compilation_is_given() {
     assert_eq!(end.message, "compile limit: makes more than 1 MiB of machine code");
 }
 
+/// Programs inherit which signals are ignored, as by Python, and blocked; and limits are told by signals.
+#[cfg(target_os = "linux")]
+#[test]
+fn is_compiled_for_somebody_who_ignores_and_blocks_every_signal() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("deaf");
+    let haggle = haggle_kit::binary("haggle");
+    let deaf = format!("exec /usr/bin/env --ignore-signal --block-signal {} \"$@\"", haggle.display());
+    std::fs::write(&program, format!("#!/bin/sh\n{deaf}\n")).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).unwrap();
+    let message = |guest: &Guest, limits| {
+        let mut bench = Bench::compiling_by(program.clone(), limits);
+        bench.launch(guest);
+        bench.ended().1.message
+    };
+    let quick = bytes(format!(r#"(module {} (func (export "_start")))"#, "(func)".repeat(1000)).into_bytes());
+
+    let long = message(&dear(), CompileLimits { cpu: Some(Duration::from_secs(1)), ..CompileLimits::default() });
+    let large = message(&quick, CompileLimits { code: Bytes::from_kib(16), ..CompileLimits::default() });
+
+    assert!(long.starts_with("compile limit: used 1 s of CPU"), "{long}");
+    assert_eq!(large, "compile limit: makes more than 16 KiB of machine code");
+}
+
 #[test]
 fn is_larger_than_what_an_operator_lets_be_compiled() {
     let limits = CompileLimits { module: Bytes::from_kib(4), ..CompileLimits::default() };

@@ -234,10 +234,15 @@ impl Bench {
 
     /// With these limits for the compilation of one module.
     pub(crate) fn compiling_within(limits: CompileLimits) -> Self {
+        Self::compiling_by(binary("haggle"), limits)
+    }
+
+    /// Compilers are started by this program.
+    pub(crate) fn compiling_by(program: PathBuf, limits: CompileLimits) -> Self {
         let dir = TempDir::new().unwrap();
         let (sender, events) = channel();
         let ends = sender.clone();
-        let compiler = CompilerConfig { limits, ..CompilerConfig::new(binary("haggle"), dir.path().join("cache")) };
+        let compiler = CompilerConfig { limits, ..CompilerConfig::new(program, dir.path().join("cache")) };
         let config = Config {
             workers: 2,
             scratch_dir: dir.path().join("scratch"),

@@ -159,9 +159,9 @@ fn limits() -> String {
 /// Run an agent in the foreground
 ///
 /// SIGTERM and Ctrl-C drain it: it takes no more tasks, ends those it has, reports them, and leaves. A second
-/// Ctrl-C ends it and its tasks at once. SIGHUP ends it and leaves its tasks running: they, and those of an agent that
-/// was killed, go on with the next agent in the same work folder, or end after 15 minutes without one. The folder also
-/// holds the agent's identity: an agent that comes back in it is the same to its master.
+/// Ctrl-C ends it and its tasks at once. SIGHUP ends it and leaves its tasks running, unless nohup started it: they, and
+/// those of an agent that was killed, go on with the next agent in the same work folder, or end after 15 minutes without
+/// one. The folder also holds the agent's identity: an agent that comes back in it is the same to its master.
 ///
 /// With several masters, name all of them: --master a,b,c. The agent finds the one that leads.
 ///

@@ -1,5 +1,6 @@
 //! SIGINT, SIGTERM and SIGHUP.
 
+use std::future::pending;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,11 +20,15 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// SIGHUP, from the first call on: until then it ends the process, as ever.
+    /// SIGHUP, from the first call on: until then it ends the process, as ever. Never, where whoever started this
+    /// process ignores it, as `nohup` does.
     ///
     /// # Errors
     /// When the system gives no handler.
     pub(crate) async fn hangup() -> io::Result<()> {
+        if haggle_executor::process::ignores_hangup() {
+            return pending().await;
+        }
         signal(SignalKind::hangup())?.recv().await;
         Ok(())
     }

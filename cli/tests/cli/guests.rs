@@ -73,6 +73,11 @@ pub(crate) const EXIT_77: &str = r#"(module
 
 pub(crate) const TRAP: &str = r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#;
 
+/// Reads beyond its memory.
+#[cfg(target_os = "linux")]
+pub(crate) const OUT_OF_BOUNDS: &str = r#"(module (memory (export "memory") 1)
+  (func (export "_start") (drop (i32.load (i32.const 0x7fff0000)))))"#;
+
 pub(crate) const SPIN: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
 
 /// Takes all the memory it is given, and traps when there is no more.

@@ -174,6 +174,23 @@ fn a_runtime_that_cannot_be_fetched_says_what_to_do() {
 }
 
 #[test]
+fn a_runtime_of_npm_that_cannot_be_fetched_says_what_to_do() {
+    let user = User::with(&[("job.rb", "puts 1")]);
+    let mut offline = user.command("run job.rb --quiet");
+    offline.env("npm_config_registry", "http://127.0.0.1:1").env("npm_config_cache", user.0.path("npm"));
+    offline.env("npm_config_fetch_retry_mintimeout", "10").env("npm_config_fetch_retry_maxtimeout", "10");
+
+    if Command::new("npm").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        let ran = Ran::from(offline.output().unwrap());
+        ran.assert_refused(125, "npm cannot reach the registry that it is set up for");
+        ran.assert_refused(125, "Without it: `haggle runtime add ruby=FILE`");
+    }
+    let without = user.command("run job.rb").env("PATH", "").output().unwrap();
+    Ran::from(without).assert_refused(125, "there is no npm here: wanted Node.js with npm");
+    assert_eq!(user.kept(), [""; 0]);
+}
+
+#[test]
 fn a_script_is_described_before_its_runtime_is_here() {
     let user = User::with(&[("job", "#!/usr/bin/env python3\nprint(1)")]);
 

@@ -154,6 +154,23 @@ fn a_script_with_folders_and_packages_starts_from_a_snapshot_too() {
 }
 
 #[test]
+fn a_script_works_on_a_copy_of_a_folder() {
+    if !has("python") {
+        return;
+    }
+    let script = "import os\nwith open('/data/words', 'a') as file: file.write(' more')\n\
+                  print(open('/data/words').read(), sorted(os.listdir('/data')))";
+    let place = Place::with(&[("job.py", script)]);
+    fs::create_dir(place.path("data")).unwrap();
+    fs::write(place.path("data/words"), "some").unwrap();
+
+    let ran = place.haggle("run job.py --dir data::/data");
+
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "some more ['words']\n"), "{ran:?}");
+    assert_eq!(fs::read_to_string(place.path("data/words")).unwrap(), "some");
+}
+
+#[test]
 fn what_is_not_buffered_is_not_lost() {
     if !has("python") {
         return;

@@ -18,6 +18,7 @@ import pytest
 
 from haggle_cluster import (
     BadResult,
+    Call,
     CannotTravel,
     Cluster,
     Executor,
@@ -28,6 +29,7 @@ from haggle_cluster import (
     OutputLimit,
     RemoteError,
     RemoteTraceback,
+    Task,
     TimeLimit,
     as_completed,
 )
@@ -141,6 +143,47 @@ def test_warnings_come_back(executor: Executor) -> None:
         assert call.result() == 1
 
 
+def warns_of(file: str) -> None:
+    import warnings
+
+    warnings.warn_explicit("look there", UserWarning, file, 1)
+
+
+def test_a_warning_has_no_file_of_this_machine_read(executor: Executor) -> None:
+    with pytest.warns(UserWarning, match="look there") as caught:
+        executor.submit(warns_of, "/dev/zero").result()
+
+    # Who shows a warning reads the line that it is about.
+    assert [warning.filename for warning in caught] == ["</dev/zero>"]
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("I say nothing")
+
+
+def raises_mute() -> None:
+    raise MuteError(1, 2)
+
+
+def test_an_exception_that_cannot_be_told_is_one_all_the_same(executor: Executor) -> None:
+    with pytest.raises(MuteError) as caught:
+        executor.submit(raises_mute).result()
+
+    assert caught.value.args == (1, 2)
+    assert "in raises_mute" in str(caught.value.__cause__)
+
+
+@pytest.mark.usefixtures("interpreter")
+def test_what_is_called_at_the_end_of_a_task_may_submit() -> None:
+    with Cluster() as cluster, Executor(cluster) as executor:
+        job = cluster.submit(Task.inline("print(1)"))
+        made: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        job.add_done_callback(lambda _: made.set_result(executor.submit(cube, 2)))
+
+        assert made.result(60).result(60) == 8
+
+
 def test_limits_are_exceptions_with_numbers(executor: Executor) -> None:
     late = executor.submit(spins, timeout=0.5)
     burnt = executor.submit(spins, fuel=1_000_000_000)
@@ -161,6 +204,17 @@ def test_limits_are_exceptions_with_numbers(executor: Executor) -> None:
     assert isinstance(memory.value, MemoryLimit) and memory.value.limit == 48 << 20
     assert memory.value.used is not None and memory.value.used > memory.value.limit
     assert "in hoards" in str(memory.value.__cause__)
+
+
+def test_exceptions_go_from_one_process_to_another(executor: Executor) -> None:
+    calls: list[Call[Any]] = [executor.submit(spins, timeout=0.2), executor.submit(leaves), executor.submit(divides, 0)]
+    for call in calls:
+        error = call.exception()
+
+        again = pickle.loads(pickle.dumps(error))
+
+        assert (type(again), str(again)) == (type(error), str(error))
+        assert getattr(again, "limit", None) == getattr(error, "limit", None)
 
 
 def test_a_call_is_killed(executor: Executor) -> None:
@@ -251,6 +305,8 @@ def test_a_pickle_bomb_runs_nothing_here(executor: Executor, tmp_path: Path, pro
         pickle.dumps(("returned", Evil(touched), []), protocol),
         pickle.dumps(("raised", {"kind": Evil(touched)}, []), protocol),
         pickle.dumps(("returned", 1, [Evil(touched)]), protocol),
+        pickle.dumps(("returned", 1, [5]), 4),
+        pickle.dumps(("raised", {"module": "builtins", "kind": "ValueError", "text": 10**5000}, []), 4),
         b"\x80\x04nonsense.",
         b"\xff" * 100,
     ]
@@ -265,7 +321,19 @@ def test_a_pickle_bomb_runs_nothing_here(executor: Executor, tmp_path: Path, pro
 
 
 def test_a_guest_cannot_name_an_exception_that_ends_its_host(executor: Executor) -> None:
-    for module, kind in [("builtins", "SystemExit"), ("builtins", "print"), ("os", "system"), ("haggle_cluster.errors", "Killed")]:
+    for module, kind in [
+        ("builtins", "SystemExit"),
+        ("builtins", "print"),
+        ("os", "system"),
+        ("haggle_cluster.errors", "Killed"),
+        # The same, where this module has it.
+        (__name__, "Killed"),
+        # These end an iteration, or a task of an event loop, of who waits.
+        ("builtins", "StopIteration"),
+        ("builtins", "StopAsyncIteration"),
+        ("concurrent.futures._base", "CancelledError"),
+        ("asyncio.exceptions", "CancelledError"),
+    ]:
         described = {"module": module, "kind": kind, "text": "x", "traceback": "", "arguments": ("x",)}
         call = executor.submit(hostile, pickle.dumps(("raised", described, []), 4))
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import itertools
 import os
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from haggle_cluster import Call, Cluster, ExitCode, Executor, FuelExhausted, Killed, MemoryLimit, OutputLimit, TimeLimit
+from haggle_cluster import (
+    BadResult,
+    Call,
+    Cluster,
+    ExitCode,
+    Executor,
+    FuelExhausted,
+    Killed,
+    MemoryLimit,
+    OutputLimit,
+    Refused,
+    TimeLimit,
+)
 
 pytestmark = pytest.mark.usefixtures("interpreter")
 
@@ -160,6 +173,83 @@ def test_who_stops_reading_takes_the_others_along(cluster: Cluster) -> None:
     assert not any(task.name == "lingers" for task in cluster.tasks())
 
 
+def lingers_alike(x: int) -> int:
+    return lingers(x)
+
+
+def test_who_stops_reading_in_the_middle_of_a_chunk_takes_the_rest_of_it_along(cluster: Cluster) -> None:
+    with Executor(cluster, cpus=0.5, timeout=20) as executor:
+        results = executor.map(lingers_alike, range(100), chunksize=20, max_in_flight=30)
+        assert next(results) == 0
+        results.close()  # type: ignore[attr-defined]
+
+    assert tasks_of(cluster, lingers_alike) == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"chunksize": 1}, {"progress": True}], ids=repr)
+def test_who_never_began_to_read_takes_all_along(cluster: Cluster, options: dict[str, Any]) -> None:
+    before = time.monotonic()
+    with Executor(cluster, cpus=0.5, timeout=60) as executor:
+        executor.map(time.sleep, [300] * 4, **options).close()  # type: ignore[attr-defined]
+
+    assert time.monotonic() - before < 30
+    assert not any(task.name == "sleep" for task in cluster.tasks())
+
+
+def test_items_that_end_by_an_exception_take_the_calls_along(cluster: Cluster) -> None:
+    def items() -> Iterator[float]:
+        yield 300
+        yield 300
+        raise KeyError("no more")
+
+    for options in ({}, {"chunksize": 1}, {"max_in_flight": 2}):
+        before = time.monotonic()
+        with Executor(cluster, cpus=0.5, timeout=60) as executor:
+            with pytest.raises((KeyError, concurrent.futures.TimeoutError)):
+                list(executor.map(time.sleep, items(), timeout=2, **options))  # type: ignore[arg-type]
+        assert time.monotonic() - before < 30, options
+
+    assert not any(task.name == "sleep" for task in cluster.tasks())
+
+
+def test_what_was_read_is_kept_nowhere(executor: Executor) -> None:
+    for chunksize in (None, 7):
+        for _ in executor.map(squared, range(300), max_in_flight=20, chunksize=chunksize):
+            pass
+
+        deadline = time.monotonic() + 10
+        # The thread that handed over the last of them ends soon.
+        while executor._calls or [one for one in gc.get_objects() if isinstance(one, Call) and one.name == "squared"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("options", [{"max_in_flight": 0}, {"max_in_flight": -1}, {"chunksize": 0}], ids=repr)
+def test_a_number_that_means_nothing_is_refused(executor: Executor, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} is at least 1"):
+        executor.map(squared, [1], **options)
+
+
+def test_one_that_is_killed_before_its_task_is_launched_takes_no_other_along(cluster: Cluster, executor: Executor) -> None:
+    cores = cluster.agents()[0].resources.cpus
+    for make in (calls, chunk):
+        with Executor(cluster, cpus=cores) as greedy:
+            filling = greedy.submit(time.sleep, 300)
+            while not filling.running():
+                time.sleep(0.01)
+            made = make(executor, squared, range(3))
+            made[1].kill()
+            filling.kill()
+
+        assert (made[0].result(60), made[2].result(60)) == (0, 4)
+        assert isinstance(made[1].exception(60), Refused)
+
+
+def chunk(executor: Executor, function: Callable[[int], Any], items: Iterable[int]) -> list[Call[Any]]:
+    """As :func:`calls`, and all of them in one task."""
+    return list(executor._chunked(((item,) for item in items), *executor._ship(function), executor._quotas, 1000))
+
+
 def test_a_deadline_for_all_of_it_kills_the_others(cluster: Cluster) -> None:
     with Executor(cluster, cpus=0.5) as executor:
         with pytest.raises(concurrent.futures.TimeoutError):
@@ -221,6 +311,25 @@ def test_a_call_that_ends_its_task_is_the_only_one_that_fails(
 
     assert list(failed) == [GUILTY] and type(failed[GUILTY]) is error
     assert [call.result() for at, call in enumerate(made) if at != GUILTY] == [x for x in range(200) if x != GUILTY]
+
+
+def writes_astray(x: int) -> int:
+    import os
+
+    if x == 77:
+        # As an answer is written, or not even so.
+        os.write(1, (3).to_bytes(4, "little") + bytes(4) + b"abc")
+    if x == 78:
+        os.write(1, b"a line\n")
+    return x
+
+
+def test_a_call_that_writes_where_answers_are_written_is_the_only_one_that_fails(executor: Executor) -> None:
+    made = calls(executor, writes_astray, range(200))
+    failed = {at: type(call.exception()) for at, call in enumerate(made) if call.exception() is not None}
+
+    assert failed == {77: BadResult, 78: BadResult}
+    assert [call.result() for at, call in enumerate(made) if at not in failed] == [x for x in range(200) if x not in failed]
 
 
 def test_a_call_that_ends_well_and_says_nothing_is_the_only_one_that_fails(executor: Executor) -> None:

@@ -146,7 +146,7 @@ def test_what_cannot_travel_is_refused_with_what_to_do() -> None:
     assert "changes the global FACTOR, which would stay in the sandbox; return it" in refused(changes_global)
     assert "cannot stand alone" in refused(counter())
     assert "is bound to a living Point" in refused(Point(1).__eq__) or "no source" in refused(Point(1).__eq__)
-    assert "is async; submit a function that runs it" in refused(waits)
+    assert "is async, and a sandbox has no event loop; submit a function" in refused(waits)
     assert "is a generator; return a list" in refused(yields)
     assert "has no source that can be read; write it into a file" in refused(namespace["nowhere"])
     assert "has no source; submit a function that is written with def" in refused(functools.lru_cache(helper))

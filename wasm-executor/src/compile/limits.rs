@@ -86,6 +86,8 @@ fn seconds(time: Duration) -> u64 {
 pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
+    // Two of the limits are told by signals.
+    crate::process::signals::reset_all_signals();
     let Allowed { cpu, mem, code, .. } = order.limits;
     let cap = |soft: u64, hard: u64| Rlimit { current: Some(soft), maximum: Some(hard) };
     // The signal at the soft limit says what it was; the one at the hard limit would not.

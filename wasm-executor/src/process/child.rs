@@ -55,6 +55,8 @@ pub enum ServeError {
 /// # Errors
 /// When it cannot start. Its agent reads why in its log.
 pub fn serve() -> Result<(), ServeError> {
+    #[cfg(unix)]
+    super::signals::reset_all_signals();
     let mut setup = setup()?;
     let folder = |action| move |source| ServeError::Folder { action, source };
     let here = std::env::current_dir().map(Folder::at).map_err(folder("find the folder that it was started in"))?;

@@ -11,6 +11,8 @@ mod outbox;
 mod parent;
 mod queue;
 mod records;
+#[cfg(unix)]
+pub(crate) mod signals;
 mod socket;
 pub(crate) mod system;
 mod tail;
@@ -27,6 +29,8 @@ pub use lockdown::{Kept, Lockdown, open_files_max, raise_open_files};
 pub use outbox::Outbox;
 pub use parent::{Blank, Connection, Process, StartFailure, adopt};
 pub use queue::TASK_VARIABLE;
+#[cfg(unix)]
+pub use signals::{ignores_hangup, reset_signals};
 pub use socket::{Reader, Socket};
 pub use wire::{HeldBatch, Incoming, Order, Report, WireError};
 

@@ -1,7 +1,7 @@
 //! Exceptions: what compilers make of those of C++ runs, in both forms of modules, and counts.
 
-use haggle_core::{Bytes, TaskState};
-use haggle_executor::Meter;
+use haggle_core::{Bytes, Reason, TaskState};
+use haggle_executor::{Event, Meter};
 
 use crate::kit::{BOTH, Bench, Form, Report, guest, spec, with_fuel};
 
@@ -89,6 +89,27 @@ fn a_budget_ends_within_what_is_called_though_all_is_caught() {
     let report = Bench::new().run(Form::Core, with_fuel(100_000), body);
 
     assert_eq!(report.ending.usage.fuel.get(), 100_000, "{}", report.ending.message);
+}
+
+#[test]
+fn a_kill_ends_who_throws_through_thousands_of_frames_for_ever_and_catches_all() {
+    let throws = r#"(memory (export "memory") 1) (tag $e)
+        (func $dive (param i32)
+            (if (i32.eqz (local.get 0)) (then (throw $e)))
+            (call $dive (i32.sub (local.get 0) (i32.const 1))))
+        (func (export "_start")
+            (loop $more
+                (block $caught (try_table (catch_all $caught) (call $dive (i32.const 5000))))
+                (br $more)))"#;
+    let bench = Bench::new();
+    for meter in [Meter::Fuel, Meter::Epochs] {
+        let id = bench.launch_metered(meter, spec(), &guest(Form::Core, throws), &[]);
+        bench.wait_for(|event| *event == Event::Started { task: id });
+
+        bench.executor.kill(id);
+
+        assert_eq!(bench.report(id).verdict(), (TaskState::Killed, Some(Reason::KillRequested)), "{meter:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ to hand over a task may wait for the other.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from ._native import Refused
 if TYPE_CHECKING:
     from ._flight import Flight
     from .executor import Call
+
+_LOG = logging.getLogger("haggle_cluster")
 
 #: A call, and its arguments as they travel.
 Packed = tuple["Call[Any]", bytes]
@@ -134,7 +137,11 @@ class Feed:
             self._forget([call for call, _ in calls])
 
     def _split(self, flight: Flight) -> None:
-        took, left = flight.split()
+        try:
+            took, left = flight.split()
+        except Exception:  # of what nobody foresaw; the task tells at its end
+            _LOG.exception("what a task has made so far could not be told")
+            return
         with self._changed:
             self._policy.answered([*took, STUCK])
         if left:

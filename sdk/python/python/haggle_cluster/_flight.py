@@ -7,6 +7,8 @@ import pickle
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import _data
@@ -63,8 +65,13 @@ class Flight:
                 self._is_over = True
             if self._feed is not None:
                 self._feed.ended(self, self._has_begun, [])
-            for call, _ in self._calls:
-                call._fail(refusal(event))
+            # One that is killed before its task was launched takes that along, and not those that wait with it.
+            was_killed = event["kind"] == "refused" and any(call.is_kill_wanted for call in calls)
+            left = [one for one in self._calls if was_killed and not one[0].is_kill_wanted]
+            for call in calls:
+                if call.is_kill_wanted or not was_killed:
+                    call._fail(refusal(event))
+            self._give_back(left, None)
         elif event["kind"] == "ended":
             self._ended(Status.of(event["status"]), event["output"])
         elif event["kind"] == "running":
@@ -121,11 +128,7 @@ class Flight:
         is_first_guilty = not (status.state == "FINISHED" and self._answered) and not is_ours
         guilty = left[0]
         left = [one for one in left if not one[0].done()]
-        if left and self._feed is not None:
-            self._back(self._feed, left, guilty if is_first_guilty else None)
-        elif left:
-            # Each under quotas of its own. From another thread: to submit may wait for the one that runs this.
-            threading.Thread(target=self._again, args=(left,), name="haggle-again", daemon=True).start()
+        self._give_back(left, guilty if is_first_guilty else None)
 
     def _answer(self, status: Status | None, output: bytes) -> list[float]:
         """Gives calls their answers that have none yet, and says how long those took. Without a status the task still runs."""
@@ -135,18 +138,26 @@ class Flight:
             # Perhaps by what calls before it left behind. And of how much it was, only the end says.
             if _is_out_of_memory(answer) and (self._answered > 0 or status is None):
                 break
+            # Perhaps by what one of them wrote where answers are written.
+            if isinstance(answer, Exception) and (self._answered > 0 or len(self._calls) > 1):
+                break
             self._answered += 1
             took.append(seconds)
             call.usage = None if status is None else status.usage
             _settle(call, answer, status)
         return took
 
-    def _back(self, feed: Feed, left: list[Packed], guilty: Packed | None) -> None:
-        if guilty is not None and left[0] is guilty:
-            feed.broke(guilty)
+    def _give_back(self, left: list[Packed], guilty: Packed | None) -> None:
+        """Has those made again that are left, of which the first may be the one that its task ended at."""
+        if left and self._feed is None:
+            # Each under quotas of its own. From another thread: to submit may wait for the one that runs this.
+            threading.Thread(target=self._again, args=(left,), name="haggle-again", daemon=True).start()
+            return
+        if left and self._feed is not None and left[0] is guilty:
+            self._feed.broke(guilty)
             left = left[1:]
-        if left:
-            feed.again(left)
+        if left and self._feed is not None:
+            self._feed.again(left)
 
     def _again(self, left: list[Packed]) -> None:
         for call, arguments in left:
@@ -192,7 +203,7 @@ def _settle(call: Call[Any], answer: Answer, status: Status | None) -> None:
     raised = _raised(value)
     if isinstance(raised, MemoryError) and status is not None and status.reason == "MEMORY_LIMIT":
         raised = MemoryLimit(call.name, status)
-    raised.__cause__ = RemoteTraceback(str(value.get("traceback")))
+    raised.__cause__ = RemoteTraceback(value["traceback"])
     call._fail(raised)
 
 
@@ -204,26 +215,32 @@ def _read(frame: bytes, trusted: bool) -> Answer:
 
 
 def _checked(told: Any) -> tuple[str, Any, list[tuple[str, str, str, int]]]:
-    shape = isinstance(told, tuple) and len(told) == 3 and told[0] in ("returned", "raised")
-    if not shape or (told[0] == "raised" and not isinstance(told[1], dict)):
+    shape = type(told) is tuple and len(told) == 3 and told[0] in ("returned", "raised")
+    if not shape or (told[0] == "raised" and not _is_description(told[1])):
         raise BadResult("what came back is neither a result nor an exception")
     kind, value, warned = told
-    is_warning = [str, str, str, int]
-    if type(warned) is not list or any([type(part) for part in one] != is_warning for one in warned):
+    if type(warned) is not list or not all(map(_is_warning, warned)):
         raise BadResult("what came back warns of what is no warning")
     return kind, value, warned
 
 
+def _is_description(value: Any) -> bool:
+    texts = ("module", "kind", "text", "traceback")
+    return type(value) is dict and all(type(value.get(part)) is str for part in texts) and type(value.get("arguments")) is tuple
+
+
+def _is_warning(value: Any) -> bool:
+    return type(value) is tuple and [type(part) for part in value] == [str, str, str, int]
+
+
 def _raised(value: dict[str, Any]) -> BaseException:
     """The exception, as itself where its class is known here. No code of that class runs unless it is Python's own."""
-    module, kind, text = (str(value.get(part)) for part in ("module", "kind", "text"))
-    arguments = value.get("arguments")
-    arguments = arguments if isinstance(arguments, tuple) else (text,)
-    home = sys.modules.get(module) if module.partition(".")[0] != __package__ else None
+    module, kind, text, arguments = (value[part] for part in ("module", "kind", "text", "arguments"))
+    home = sys.modules.get(module)
     # Not by getattr, which may run code of a module.
-    found = vars(home).get(kind) if home is not None else None
+    found = vars(home).get(kind) if isinstance(home, ModuleType) else None
     # What would end this program, or is none of its errors, comes as a description.
-    if isinstance(found, type) and issubclass(found, Exception):
+    if isinstance(found, type) and issubclass(found, Exception) and not _is_ours_alone(found):
         try:
             if home is builtins:
                 return found(*arguments)
@@ -233,6 +250,11 @@ def _raised(value: dict[str, Any]) -> BaseException:
         except (TypeError, ValueError):
             pass
     return RemoteError(kind, text, arguments)
+
+
+def _is_ours_alone(found: type[Exception]) -> bool:
+    """Whether who waits for a result takes such an exception for something else than what a function raised."""
+    return issubclass(found, (StopIteration, StopAsyncIteration, CancelledError)) or found.__module__.partition(".")[0] == __package__
 
 
 def _unanswered(name: str, status: Status) -> HaggleError:

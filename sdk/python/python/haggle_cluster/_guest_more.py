@@ -78,9 +78,13 @@ def raised(error, pieces, warned):
     text = "".join(traceback.format_exception(type(error), error, trace))
     kind = type(error)
     try:
+        said = str(error)
+    except Exception as fault:
+        said = f"cannot be told, by a {type(fault).__name__} of its own"
+    try:
         arguments = error.args
         frame("", arguments, [], False)
     except Exception:
-        arguments = (str(error),)
-    told = {"module": kind.__module__, "kind": kind.__qualname__, "text": str(error), "traceback": text}
+        arguments = (said,)
+    told = {"module": kind.__module__, "kind": kind.__qualname__, "text": said, "traceback": text}
     return frame("raised", {**told, "arguments": arguments}, warned, False)

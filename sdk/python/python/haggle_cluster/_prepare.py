@@ -43,7 +43,7 @@ def inputs(cluster: Cluster, mem: Size) -> list[tuple[str, str]]:
         if not cluster._guest:
             task = Task.inline(_COMPILER, name="prepare", mem=mem, inputs={_GUEST: _HERE / "_guest.py"})
             parts = {
-                SCRIPT: cluster.run(task).output(),
+                SCRIPT: cluster._run_apart(task).output(),
                 _MORE: (_HERE / "_guest_more.py").read_bytes(),
             }
             cluster._guest = [(path, cluster.upload(content)) for path, content in parts.items()]

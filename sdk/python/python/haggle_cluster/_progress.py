@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -11,9 +11,21 @@ T = TypeVar("T")
 def shown(items: Iterator[T], progress: bool | str, total: int | None) -> Iterator[T]:
     """The same, counted by a bar that bears the name that ``progress`` is, if it is one. In a notebook it is a notebook's."""
     bar = _bar(progress, total) if progress else None
-    if bar is None:
-        return items
-    return _counted(items, bar)
+    return items if bar is None else _Counted(items, bar)
+
+
+async def awaited(items: AsyncGenerator[T, None], progress: bool | str, total: int | None) -> AsyncGenerator[T, None]:
+    """:func:`shown` for asyncio."""
+    bar = _bar(progress, total) if progress else None
+    try:
+        async for item in items:
+            if bar is not None:
+                bar.update()
+            yield item
+    finally:
+        if bar is not None:
+            bar.close()
+        await items.aclose()
 
 
 def _bar(progress: bool | str, total: int | None) -> Any:
@@ -24,14 +36,25 @@ def _bar(progress: bool | str, total: int | None) -> Any:
     return tqdm(total=total, desc=progress if isinstance(progress, str) else None)
 
 
-def _counted(items: Iterator[T], bar: Any) -> Iterator[T]:
-    try:
-        for item in items:
-            bar.update()
-            yield item
-    finally:
-        bar.close()
-        close = getattr(items, "close", None)
+class _Counted(Iterator[T]):
+    """No generator: one that was not asked for anything yet does nothing when it is closed."""
+
+    def __init__(self, items: Iterator[T], bar: Any) -> None:
+        self._items, self._bar = items, bar
+
+    def __next__(self) -> T:
+        try:
+            item = next(self._items)
+        except BaseException:
+            self._bar.close()
+            raise
+        self._bar.update()
+        return item
+
+    def close(self) -> None:
+        """Closes what is counted."""
+        self._bar.close()
+        close = getattr(self._items, "close", None)
         if close is not None:
             close()
 

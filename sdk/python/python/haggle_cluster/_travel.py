@@ -11,9 +11,11 @@ import ast
 import builtins
 import dis
 import functools
+import importlib
 import inspect
 import io
 import marshal
+import pathlib
 import pickle
 import sys
 import textwrap
@@ -50,6 +52,8 @@ class Shipped:
     #: What a ``functools.partial`` gives it before all others.
     args: tuple[Any, ...]
     keywords: dict[str, Any]
+    #: The files that its source is from.
+    files: frozenset[str]
 
 
 def ship(function: Callable[..., Any]) -> Shipped:
@@ -71,12 +75,17 @@ def ship(function: Callable[..., Any]) -> Shipped:
         # That of the function, so that what it makes of its own classes can be found there again.
         "module": "__main__" if _is_standard(home) else home,
     }
-    return Shipped(marshal.dumps(content, MARSHAL), name, args, keywords)
+    files = frozenset(file for _, file, _ in packer.pieces)
+    return Shipped(marshal.dumps(content, MARSHAL), name, args, keywords, files)
 
 
 def packed(value: Any, what: str) -> tuple[Any] | bytes:
     """The value as :mod:`marshal` takes it: a little plain data as it is, else a pickle of it."""
-    return (value,) if _is_little(value, set()) else pack(value, what)
+    try:
+        is_little = _is_little(value, set())
+    except RecursionError:
+        is_little = False
+    return (value,) if is_little else pack(value, what)
 
 
 def _is_little(value: Any, known: set[int]) -> bool:
@@ -112,11 +121,17 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         named = value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
-        if not _is_standard(named.__module__ or "builtins"):
+        home = value.__name__ if isinstance(value, types.ModuleType) else named.__module__ or "builtins"
+        if not _is_standard(home):
             raise CannotTravel(
-                f"{self._what} has something of {named.__module__}.{named.__qualname__}, which the sandbox does not have: "
+                f"{self._what} has something of {home}.{named.__qualname__}, which the sandbox does not have: "
                 "give plain data (a dict, list, tuple, str, number) in its place"
             )
+        if isinstance(value, types.ModuleType):
+            return importlib.import_module, (value.__name__,)
+        if isinstance(value, type) and value.__module__.startswith("pathlib."):
+            # From Python 3.13 on they tell a module of their own, which others do not have.
+            return getattr, (pathlib, value.__name__)
         return NotImplemented
 
 
@@ -163,7 +178,7 @@ class _Packer:
     def _function(self, name: str, function: types.FunctionType) -> None:
         code, who = function.__code__, function.__qualname__
         if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE):
-            raise self._refuse("is async; submit a function that runs it, with asyncio.run", who)
+            raise self._refuse("is async, and a sandbox has no event loop; submit a function that is written with def alone", who)
         if code.co_flags & inspect.CO_GENERATOR and name == self.entry_name:
             raise self._refuse("is a generator; return a list of what it yields", who)
         lines = _lines(code, lambda: self._refuse(_NO_SOURCE, who))

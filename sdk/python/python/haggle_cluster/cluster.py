@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import itertools
 import os
 import threading
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _local, _progress
+from ._ahead import awaited_in_order, in_order
 from ._native import Connection
 from .errors import HaggleError
 from .framework import Framework
@@ -104,8 +102,10 @@ class Cluster(Operator):
 
     def submit(self, task: Task) -> Job:
         """Hands a task over. It is launched as soon as an agent has room for it."""
-        spec = self._spec(task)
-        session, connection = self._session_now(), self._connection
+        return self._submit_to(self._session_now(), task)
+
+    def _submit_to(self, session: Session, task: Task) -> Job:
+        spec, connection = self._spec(task), self._connection
         job = Job(task.label)
         index = session.submit(spec, lambda event: job._listen(connection, event))
         job._kill = lambda: session.kill(index)
@@ -114,6 +114,14 @@ class Cluster(Operator):
     def run(self, task: Task) -> Outcome:
         """Runs a task to its end; raises :class:`TaskFailed` when that is no good one."""
         return _wait(self.submit(task))
+
+    def _run_apart(self, task: Task) -> Outcome:
+        """As :meth:`run`, and also where nobody hears of other tasks meanwhile: in what is called at the end of one."""
+        session = Session(self._connection, *self._options)
+        try:
+            return _wait(self._submit_to(session, task))
+        finally:
+            session.close()
 
     def map(
         self,
@@ -131,16 +139,11 @@ class Cluster(Operator):
         ended = in_order((self.submit(make(*items)) for items in zip(*iterables)), max_in_flight)
         return _progress.shown(ended, progress, _progress.length(iterables))
 
-    async def amap(
+    def amap(
         self, make: Callable[..., Task], *iterables: Iterable[Any], max_in_flight: int = 256
     ) -> AsyncIterator[Outcome]:
-        """:meth:`map` for asyncio."""
-        ended = in_order((self.submit(make(*items)) for items in zip(*iterables)), max_in_flight)
-        try:
-            while (outcome := await asyncio.to_thread(next, ended, None)) is not None:
-                yield outcome
-        finally:
-            await asyncio.to_thread(ended.close)
+        """:meth:`map` for asyncio. Who is cancelled meanwhile takes the tasks along."""
+        return awaited_in_order((self.submit(make(*items)) for items in zip(*iterables)), max_in_flight)
 
     def array(self, task: Task, count: int) -> list[Job]:
         """As many tasks alike, each of which finds its number in ``HAGGLE_TASK_INDEX`` and theirs in ``HAGGLE_TASK_COUNT``."""
@@ -300,42 +303,6 @@ def as_completed(
 
 
 T = TypeVar("T")
-
-
-def in_order(
-    submitted: Iterator[TaskFuture[T]], max_in_flight: int, timeout: float | None = None
-) -> Generator[T, None, None]:
-    """Results in the order of submission, at most so many ahead of who reads them. The rest is killed when it ends early."""
-    if max_in_flight < 1:
-        raise ValueError("max_in_flight is at least 1")
-    deadline = None if timeout is None else time.monotonic() + timeout
-    ahead: deque[TaskFuture[T]] = deque()
-    try:
-        ahead.extend(itertools.islice(submitted, max_in_flight))
-    except BaseException:
-        _cancel(ahead)
-        raise
-    return _in_order(ahead, submitted, deadline)
-
-
-def _in_order(
-    ahead: deque[TaskFuture[T]], submitted: Iterator[TaskFuture[T]], deadline: float | None
-) -> Generator[T, None, None]:
-    try:
-        while ahead:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            # It stays among them until it has a result, so that it is killed with them.
-            result = ahead[0].result(left)
-            ahead.popleft()
-            ahead.extend(itertools.islice(submitted, 1))
-            yield result
-    finally:
-        _cancel(ahead)
-
-
-def _cancel(ahead: Iterable[TaskFuture[Any]]) -> None:
-    for future in ahead:
-        future.cancel()
 
 
 def _wait(future: TaskFuture[T]) -> T:

@@ -58,7 +58,11 @@ class RemoteError(HaggleError):
     def __init__(self, kind: str, text: str, arguments: tuple[object, ...] = ()) -> None:
         super().__init__(f"{kind}: {text}" if text else kind)
         self.kind = kind
+        self.text = text
         self.arguments = arguments
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.kind, self.text, self.arguments)
 
 
 class TaskFailed(HaggleError):
@@ -76,6 +80,10 @@ class TaskFailed(HaggleError):
         exceeded = status.exceeded or (None, None)
         self.limit: float | None = exceeded[0]
         self.used: float | None = exceeded[1]
+
+    # So that it gets from one process of a pool to another.
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.status)
 
 
 class TimeLimit(TaskFailed, TimeoutError):

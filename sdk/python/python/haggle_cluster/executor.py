@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
-import contextlib
 import itertools
 import marshal
 import threading
@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from . import _prepare, _progress
+from ._ahead import awaited_in_order, in_order
 from ._feed import STDIN_MAX, Feed, Packed
 from ._flight import Flight
 from ._native import size
 from ._travel import MARSHAL, Shipped, packed, ship
-from .cluster import Cluster, in_order
+from .cluster import Cluster
 from .jobs import TaskFuture
 from .records import Usage
 from .task import Size, Task, size_text
@@ -60,9 +61,10 @@ class Call(TaskFuture[T]):
     where the result is asked for.
     """
 
-    def __init__(self, name: str, executor: Executor) -> None:
-        super().__init__(name)
+    def __init__(self, shipped: Shipped, executor: Executor) -> None:
+        super().__init__(shipped.name)
         self._executor = executor
+        self._files = shipped.files
         self._warned: list[tuple[str, str, str, int]] = []
         #: What its task used, once it has ended. Calls that were packed together share one task.
         self.usage: Usage | None = None
@@ -87,7 +89,8 @@ class Call(TaskFuture[T]):
             category = getattr(builtins, name, None)
             if not (isinstance(category, type) and issubclass(category, Warning)):
                 category = UserWarning
-            warnings.warn_explicit(text, category, file, line)
+            # Who shows it reads the line there. A sandbox has no say in which files this program reads.
+            warnings.warn_explicit(text, category, file if file in self._files else f"<{file}>", line)
 
 
 class Executor(futures.Executor):
@@ -135,7 +138,7 @@ class Executor(futures.Executor):
         quotas, keywords = self._quotas.taken(kwargs)
         shipped, function = self._ship(fn)
         given = ((*shipped.args, *args), {**shipped.keywords, **keywords})
-        call: Call[T] = Call(shipped.name, self)
+        call: Call[T] = Call(shipped, self)
         self._launch([(call, _dumped(given, shipped))], shipped.name, function, quotas)
         return call
 
@@ -151,7 +154,7 @@ class Executor(futures.Executor):
     ) -> Iterator[T]:
         """Calls a function for each item, and yields what it returned, in the order of the items.
 
-        Lazy: no more than ``max_in_flight`` calls are ahead of what was yielded. The first that fails raises when its turn has
+        Lazy: no more than ``max_in_flight`` calls are ahead of what was yielded, but for the rest of a chunk. The first that fails raises when its turn has
         come, and the others are killed. ``timeout`` is how long all of it may take, as in the standard library; the time of one
         call is limited by that of the executor.
 
@@ -167,33 +170,27 @@ class Executor(futures.Executor):
 
         With ``progress``, or a name for it, tqdm shows how far it is, where that is installed.
         """
-        if chunksize is not None and chunksize < 1:
-            raise ValueError("chunksize is at least 1")
-        allowed, others = self._quotas.taken(quotas)
-        if others:
-            raise TypeError(f"map has no keyword {next(iter(others))}; functools.partial gives it to the function")
-        shipped, function = self._ship(fn)
-        items = zip(*iterables)
-        if chunksize is None and not quotas and allowed.fuel is None:
-            calls = self._fed(items, shipped, function, allowed, max_in_flight)
-        else:
-            calls = self._chunked(items, shipped, function, allowed, chunksize or 1)
-        results: Iterator[T] = in_order(calls, max(max_in_flight, chunksize or 1), timeout)
-        return _progress.shown(results, progress, _progress.length(iterables))
+        calls, ahead = self._mapped(fn, iterables, chunksize, max_in_flight, quotas)
+        return _progress.shown(in_order(calls, ahead, timeout), progress, _progress.length(iterables))
 
-    async def amap(self, fn: Callable[..., T], *iterables: Iterable[Any], **options: Any) -> AsyncIterator[T]:
-        """:meth:`map` for asyncio."""
-        import asyncio
-
-        end = object()
-        results = self.map(fn, *iterables, **options)
+    async def amap(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        max_in_flight: int = 1024,
+        progress: bool | str = False,
+        **quotas: Any,
+    ) -> AsyncIterator[T]:
+        """:meth:`map` for asyncio. Who is cancelled meanwhile takes the calls along that are ahead."""
+        calls, ahead = await asyncio.to_thread(self._mapped, fn, iterables, chunksize, max_in_flight, quotas)
+        results = _progress.awaited(awaited_in_order(calls, ahead, timeout), progress, _progress.length(iterables))
         try:
-            while (result := await asyncio.to_thread(next, results, end)) is not end:
-                yield result  # type: ignore[misc]
+            async for result in results:
+                yield result
         finally:
-            # Who stops early takes the calls along that are ahead; unless a thread still waits for one of them.
-            with contextlib.suppress(ValueError):
-                await asyncio.to_thread(results.close)  # type: ignore[attr-defined]
+            await results.aclose()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls. Waits for those that were submitted; with ``cancel_futures`` kills them before.
@@ -223,6 +220,27 @@ class Executor(futures.Executor):
         futures.wait(calls)
         self.cluster.close()
 
+    def _mapped(
+        self,
+        fn: Callable[..., T],
+        iterables: tuple[Iterable[Any], ...],
+        chunksize: int | None,
+        max_in_flight: int,
+        quotas: dict[str, Any],
+    ) -> tuple[Generator[Call[T], None, None], int]:
+        """The calls of a map, and how many are ahead of who reads their results."""
+        for name, value in (("chunksize", chunksize), ("max_in_flight", max_in_flight)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is at least 1")
+        allowed, others = self._quotas.taken(quotas)
+        if others:
+            raise TypeError(f"map has no keyword {next(iter(others))}; functools.partial gives it to the function")
+        shipped, function = self._ship(fn)
+        items = zip(*iterables)
+        if chunksize is None and not quotas and allowed.fuel is None:
+            return self._fed(items, shipped, function, allowed, max_in_flight), max_in_flight
+        return self._chunked(items, shipped, function, allowed, chunksize or 1), max(max_in_flight, chunksize or 1)
+
     def _fed(
         self, items: Iterator[tuple[Any, ...]], shipped: Shipped, function: str, quotas: Quotas, most_ahead: int
     ) -> Generator[Call[Any], None, None]:
@@ -234,7 +252,7 @@ class Executor(futures.Executor):
         feed = Feed(launch, self._forget, quotas.timeout, most_ahead)
         try:
             for item in items:
-                call: Call[Any] = Call(shipped.name, self)
+                call: Call[Any] = Call(shipped, self)
                 arguments = _dumped(((*shipped.args, *item), shipped.keywords), shipped)
                 with self._lock:
                     self._calls.add(call)
@@ -249,10 +267,16 @@ class Executor(futures.Executor):
         """The calls, of which so many share a task."""
         while chunk := list(itertools.islice(items, chunksize)):
             given = [_dumped(((*shipped.args, *item), shipped.keywords), shipped) for item in chunk]
-            calls: list[Packed] = [(Call(shipped.name, self), one) for one in given]
+            calls: list[Packed] = [(Call(shipped, self), one) for one in given]
             self._launch(calls, shipped.name, function, quotas)
-            for call, _ in calls:
-                yield call
+            handed_out = 0
+            try:
+                for call, _ in calls:
+                    handed_out += 1
+                    yield call
+            finally:
+                for call, _ in calls[handed_out:]:
+                    call.cancel()
 
     def _ship(self, fn: Callable[..., Any]) -> tuple[Shipped, str]:
         """The function as it travels, and the digest under which the master has it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -49,13 +50,18 @@ class Session:
     def submit(self, spec: dict[str, Any], listener: Listener, *, collect: bool = False) -> int:
         """Hands a task over, and gives back its number. Waits while too many are on their way."""
         index = self._native.submit(spec, collect)
-        with self._lock:
-            early = self._early.pop(index, [])
-            if not any(event["kind"] in _LAST for event in early):
-                self._listeners[index] = listener
-        for event in early:
-            listener(event)
-        return index
+        is_over = False
+        while True:
+            with self._lock:
+                early = self._early.pop(index, None)
+                if early is None:
+                    # Only now, so that nothing that comes later is told before what came earlier.
+                    if not is_over:
+                        self._listeners[index] = listener
+                    return index
+            for event in early:
+                is_over = is_over or event["kind"] in _LAST
+                listener(event)
 
     def kill(self, index: int) -> None:
         """Asks for a task's end."""
@@ -150,7 +156,33 @@ class TaskFuture(Future[T], Generic[T]):
         return row({"name": self.name, "state": self._standing(), "task": self.task_id, "agent": self.agent})
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self).__await__()
+        # Not by `asyncio.wrap_future`: it asks for the result where nobody hears what that raises, as a warning may.
+        try:
+            yield from self.told().__await__()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        try:
+            return self.result()
+        except CancelledError:
+            raise asyncio.CancelledError from None
+
+    def told(self) -> asyncio.Future[None]:
+        """Of the event loop that runs here: is done when this has ended, whichever way."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            if not told.done():
+                told.set_result(None)
+
+        def has_ended(_: Future[T]) -> None:
+            # Nobody waits in a loop that has been closed.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell)
+
+        self.add_done_callback(has_ended)
+        return told
 
     def _heard(self, event: dict[str, Any]) -> None:
         """Takes note of what happened before the end."""
