@@ -203,8 +203,13 @@ impl Cluster {
         self.home().connect(&self.url).await.expect("the master answers")
     }
 
-    /// What a page says to programs, to whom this token is; `None`: nothing.
+    /// What an address of a page says to programs, for whom this token is; `None`: nothing.
     pub async fn page(&self, path: &str, token: &str) -> Option<Value> {
+        serde_json::from_str(&self.get(path, token).await?).ok()
+    }
+
+    /// What the master answers at an address, whatever that is; `None`: nothing.
+    pub async fn get(&self, path: &str, token: &str) -> Option<String> {
         let address = self.url.strip_prefix("http://")?;
         let mut stream = TcpStream::connect(address).await.ok()?;
         // In the version whose bodies come in one piece.
@@ -212,7 +217,7 @@ impl Cluster {
         stream.write_all(ask.as_bytes()).await.ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.ok()?;
-        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
     }
 
     /// The home of the user that all of it belongs to.
