@@ -93,7 +93,7 @@ impl Pages {
             Ok(authorization) => {
                 let token = authorization.trim_start_matches("Bearer ");
                 let mut response = answer::see_other(next.next());
-                response.headers_mut().insert(SET_COOKIE, cookie(token, KEPT, self.is_secured));
+                response.headers_mut().insert(SET_COOKIE, kept(token, KEPT, self.is_secured));
                 Ok(response)
             }
             Err(status) => {
@@ -109,14 +109,14 @@ impl Pages {
     pub(super) fn log_out(&self, head: &Parts) -> Response<Body> {
         let mut response = answer::see_other("/login");
         if is_of_this_origin(head, self.is_secured) {
-            response.headers_mut().insert(SET_COOKIE, cookie("", 0, self.is_secured));
+            response.headers_mut().insert(SET_COOKIE, kept("", 0, self.is_secured));
         }
         response
     }
 }
 
 /// What a browser is to keep, and for how long.
-fn cookie(token: &str, seconds: u32, is_secured: bool) -> HeaderValue {
+fn kept(token: &str, seconds: u32, is_secured: bool) -> HeaderValue {
     let secure = if is_secured { "; Secure" } else { "" };
     let name = name(is_secured);
     let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn no_script_and_no_other_site_has_the_cookie_and_in_tls_no_plain_text() {
-        let kept = |is_secured| cookie("id.secret", 60, is_secured).to_str().unwrap().to_owned();
+        let shown = |is_secured| kept("id.secret", 60, is_secured).to_str().unwrap().to_owned();
 
-        assert_eq!(kept(false), "haggle=id.secret; Path=/; HttpOnly; SameSite=Strict; Max-Age=60");
-        assert_eq!(kept(true), "__Host-haggle=id.secret; Path=/; HttpOnly; SameSite=Strict; Max-Age=60; Secure");
+        assert_eq!(shown(false), "haggle=id.secret; Path=/; HttpOnly; SameSite=Strict; Max-Age=60");
+        assert_eq!(shown(true), "__Host-haggle=id.secret; Path=/; HttpOnly; SameSite=Strict; Max-Age=60; Secure");
     }
 
     #[test]
