@@ -155,7 +155,7 @@ fn cpu(pid: i32) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let of = |thread: std::fs::DirEntry| {
         let told = std::fs::read_to_string(thread.path().join("schedstat")).unwrap();
-        told.split(' ').next().unwrap().parse().unwrap()
+        told.split(' ').next().unwrap().parse::<u64>().unwrap()
     };
     Duration::from_nanos(threads.map(|thread| of(thread.unwrap())).sum())
 }
@@ -169,7 +169,7 @@ async fn while_nothing_happens_it_takes_no_hundredth_of_a_core() {
     let cluster = Cluster::start(&[AgentFlags::default()]).await;
     let tmux = Tmux::start(&cluster, &line(&cluster));
     tmux.shows("live").await;
-    let pid = std::fs::read_to_string(cluster.log("top.pid")).unwrap().trim().parse().unwrap();
+    let pid: i32 = std::fs::read_to_string(cluster.log("top.pid")).unwrap().trim().parse().unwrap();
     // What it asked for first has come once nothing is done any more.
     until("it has nothing to do", async || {
         let before = cpu(pid);

@@ -73,7 +73,7 @@ fn what_the_history_forgets_is_kept_nowhere() {
     let run = |world: &mut World, number: u64| {
         let spec = TaskSpec { module: Digest([u8::try_from(number).unwrap(); 32]), ..task(framework, number, 2, 1024) };
         let offer = world.open_offer(framework);
-        world.accept(framework, &[offer], &[spec.clone()]);
+        world.accept(framework, &[offer], std::slice::from_ref(&spec));
         world.update(agent, spec.id, 1, TaskState::Finished);
         world.acknowledge(framework, spec.id, 1);
         module(world, spec.id)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use haggle_core::TaskState;
-use haggle_kit::{Cluster, guests, until};
+use haggle_kit::{guests, until};
 use haggle_sdk::{Announcement, TaskId};
 use tokio::time::timeout;
 
