@@ -112,7 +112,7 @@ mod tests {
     use std::sync::Arc;
 
     use haggle_core::queue::Shape;
-    use haggle_core::{AgentKey, FrameworkId, HeldRun, Resources, TaskId, TaskState, UpdateId};
+    use haggle_core::{AgentKey, Digest, FrameworkId, HeldRun, Resources, TaskId, TaskState, UpdateId};
 
     use super::*;
 
@@ -121,6 +121,7 @@ mod tests {
             id: TaskId { framework: FrameworkId(1), number },
             name: name.to_owned(),
             volumes: Vec::new(),
+            module: Some(Digest([1; 32])),
             role: "role".to_owned(),
             resources: Resources::default(),
             state: TaskState::Running,
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_in_queues_comes_after_the_tasks_and_in_pieces() {
-        let shape = Arc::new(Shape { name: "task".to_owned(), resources: Resources::default() });
+        let shape = Arc::new(Shape { name: "task".to_owned(), ..Shape::default() });
         let run = |first| HeldRun {
             first,
             count: 1,

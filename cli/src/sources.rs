@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use haggle_master::{HostRule, Hosts, SourceSettings};
-use haggle_sources::{BadAuthorities, NotARule, Source, SourceError, Sources};
+use haggle_sources::{BadAuthorities, NotARule, Proxies, Source, SourceError, Sources};
 
 use crate::module::MODULE_MAX;
 
@@ -32,7 +32,8 @@ pub(crate) fn settings_for<'a>(named: impl IntoIterator<Item = &'a Source>) -> R
         }
     }
     let authorities = std::env::var_os(AUTHORITIES).filter(|file| !file.is_empty()).map(Into::into);
-    Ok(SourceSettings { hosts: Hosts::and_beyond(rules), authorities, ..SourceSettings::default() })
+    let proxies = Proxies::of_environment();
+    Ok(SourceSettings { hosts: Hosts::and_beyond(rules), authorities, proxies, ..SourceSettings::default() })
 }
 
 /// A module from there, and the source by what it names now.

@@ -226,6 +226,13 @@ impl Digest {
         }
         hex
     }
+
+    /// Its first 12 hexadecimal digits: enough for people to tell one from others, and to find it in a list.
+    pub fn short(&self) -> String {
+        let mut hex = self.hex();
+        hex.truncate(12);
+        hex
+    }
 }
 
 impl fmt::Display for Digest {

@@ -15,7 +15,7 @@ use core::time::Duration;
 pub use news::{QueueNews, QueueRun};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, TaskId, UpdateId, VolumeId};
+use crate::id::{AgentId, Digest, TaskId, UpdateId, VolumeId};
 use crate::invalid::InvalidSpec;
 use crate::resources::{Resources, Shortage};
 use crate::spec::NAME_MAX;
@@ -184,17 +184,19 @@ impl QueuedTasks {
 }
 
 /// What the tasks of a run have in common, for whoever only keeps accounts of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Their label.
     pub name: String,
     /// What each of them holds of its allocation.
     pub resources: Resources,
+    /// What each of them runs, where that is known.
+    pub module: Option<Digest>,
 }
 
 impl From<&TaskSpec> for Shape {
     fn from(spec: &TaskSpec) -> Self {
-        Self { name: spec.name.clone(), resources: spec.resources.clone() }
+        Self { name: spec.name.clone(), resources: spec.resources.clone(), module: Some(spec.module) }
     }
 }
 

@@ -64,6 +64,8 @@ pub struct TaskSummary {
     pub resources: Resources,
     /// The volumes that it mounts.
     pub volumes: Vec<VolumeId>,
+    /// What it runs; `None`: it is an allocation.
+    pub module: Option<Digest>,
     /// Which group it is in.
     pub group: Option<Group>,
     /// The span that it is.
@@ -85,6 +87,7 @@ impl From<&TaskSpec> for TaskSummary {
             role: spec.role.clone(),
             resources: spec.resources.clone(),
             volumes: spec.volumes(),
+            module: Some(spec.module),
             group: spec.group,
             trace: spec.trace.clone(),
         }

@@ -113,6 +113,7 @@ fn task(number: u64, name: &str, state: TaskState) -> TaskView {
         name: name.into(),
         role: "eng/batch".into(),
         agent: AgentId(1 + number % 2),
+        module: (number != 5).then_some(Digest([0xab; 32])),
         resources: resources(500, 64),
         group: None,
         is_allocation: number == 5,
@@ -203,14 +204,21 @@ fn task_page(task: TaskView, why: Option<Why>, text: &str) -> TaskPage {
     let life = life(task.status.state.is_terminal());
     let logs = [tail("stdout", text), LogTail { text: Err(format!("its agent is away {text}")), ..tail("stderr", "") }];
     let runs = task.status.state == TaskState::Running;
+    let origins = vec!["oci://registry.example/first:1".to_owned(), format!("oci://registry.example/{text}")];
     let so_far = Usage {
         cpu: Duration::from_millis(720),
         wall: Duration::from_millis(2_000),
         throttled: Duration::from_millis(1_100),
         ..Usage::default()
     };
-    let seen =
-        Seen { life, why, so_far: runs.then_some(so_far), now: Now::from_millis(9_000), wall_ms: 1_799_550_000_000 };
+    let seen = Seen {
+        life,
+        why,
+        so_far: runs.then_some(so_far),
+        origins,
+        now: Now::from_millis(9_000),
+        wall_ms: 1_799_550_000_000,
+    };
     TaskPage::new(task, seen, &logs, May { kill: true, again: Some(Ok(())) })
 }
 

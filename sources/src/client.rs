@@ -1,7 +1,5 @@
-//! The one client by which everything is asked: each connection is allowed first, and nothing is waited for for ever.
+//! The one client by which everything is asked: it follows where answers lead, and nothing is waited for for ever.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,14 +7,10 @@ use http::header::{AUTHORIZATION, HOST, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use url::Url;
 
+use crate::connect::{Connection, Connector};
 use crate::error::{SourceError, readable};
 use crate::hosts::{Hosts, Target};
 use crate::pace::{Pace, Paced};
@@ -27,13 +21,12 @@ const REDIRECTS_MAX: usize = 5;
 /// How long an upload may take beside what a slow line needs for its bytes.
 const UPLOAD_GRACE: Duration = Duration::from_secs(60);
 
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("haggle/", env!("CARGO_PKG_VERSION")));
+pub(crate) const AGENT: HeaderValue = HeaderValue::from_static(concat!("haggle/", env!("CARGO_PKG_VERSION")));
 
 /// Asks servers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
-    hosts: Hosts,
-    tls: Arc<ClientConfig>,
+    connector: Connector,
     pace: Pace,
 }
 
@@ -68,12 +61,12 @@ impl Ask {
 }
 
 impl Http {
-    pub(crate) fn new(hosts: Hosts, tls: Arc<ClientConfig>, pace: Pace) -> Self {
-        Self { hosts, tls, pace }
+    pub(crate) fn new(connector: Connector, pace: Pace) -> Self {
+        Self { connector, pace }
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {
-        &self.hosts
+        &self.connector.hosts
     }
 
     /// Asks, and follows where the answer leads to. A login goes to nobody but who was asked first.
@@ -109,15 +102,7 @@ impl Http {
         let host = target.to_string();
         let upload = UPLOAD_GRACE + Duration::from_secs(body.len() as u64 / u64::from(self.pace.least.max(1)));
         let within = if body.is_empty() { self.pace.answer } else { upload };
-        let connecting = async {
-            let tcp = self.connect(&target, by).await?;
-            Ok(if target.tls {
-                Connection::Tls(Box::new(self.handshake(&target, tcp).await?))
-            } else {
-                Connection::Plain(tcp)
-            })
-        };
-        let connection = timeout(self.pace.connect, connecting).await;
+        let connection = timeout(self.pace.connect, self.connector.connect(&target, by)).await;
         let connection = connection.map_err(|_| slow(&host, "a connection", self.pace.connect))??;
 
         let mut request = Request::builder().method(method).uri(origin_form(&url));
@@ -125,57 +110,16 @@ impl Http {
         let broken = |why: String| SourceError::Broken { host: host.clone(), why };
         let request = request.header(HOST, host.as_str()).header(USER_AGENT, AGENT).body(Full::new(body));
         let request = request.map_err(|error| broken(error.to_string()))?;
-        let answering = async {
-            let asked = match connection {
-                Connection::Plain(stream) => ask_on(stream, request).await,
-                Connection::Tls(stream) => ask_on(*stream, request).await,
-            };
-            asked.map_err(|error| broken(error.to_string()))
-        };
-        let answered = timeout(within, answering).await.map_err(|_| slow(&host, "an answer", within))??;
+        let answered = timeout(within, ask_on(connection, request)).await;
+        let answered = answered.map_err(|_| slow(&host, "an answer", within))?;
+        let answered = answered.map_err(|error| broken(error.to_string()))?;
         let (parts, body) = answered.into_parts();
         Ok(Answer { status: parts.status, headers: parts.headers, body: Paced::new(body, self.pace), host })
     }
-
-    async fn connect(&self, target: &Target, by: Option<&str>) -> Result<TcpStream, SourceError> {
-        let reach = self.hosts.allow(target, by)?;
-        let host = target.to_string();
-        let refused = |source| SourceError::Connect { host: host.clone(), source };
-        let found: Vec<SocketAddr> = match target.known_addresses() {
-            Some(addresses) => addresses,
-            None => lookup_host((target.host.as_str(), target.port)).await.map_err(refused)?.collect(),
-        };
-        // All of them, so that it does not depend on chance who is spoken to.
-        if let Some(address) = found.iter().find(|address| !reach.allows(address.ip())) {
-            return Err(SourceError::Reserved { host: host.clone(), address: address.ip() });
-        }
-        let stream = TcpStream::connect(&*found).await.map_err(refused)?;
-        stream.set_nodelay(true).map_err(refused)?;
-        Ok(stream)
-    }
-
-    async fn handshake(
-        &self,
-        target: &Target,
-        tcp: TcpStream,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, SourceError> {
-        let host = target.to_string();
-        let name = ServerName::try_from(target.host.clone()).map_err(|_| SourceError::Garbled {
-            host: host.clone(),
-            what: "no name that a certificate could have".into(),
-        })?;
-        let connected = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await;
-        connected.map_err(|source| SourceError::Connect { host, source })
-    }
 }
 
-enum Connection {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
-
-async fn ask_on<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
-    stream: S,
+async fn ask_on(
+    stream: Connection,
     request: Request<Full<Bytes>>,
 ) -> hyper::Result<http::Response<hyper::body::Incoming>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

@@ -44,6 +44,24 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+    /// Whoever makes connections for us makes none.
+    #[error("the proxy {proxy} does not connect to {host}: {why}")]
+    Proxy {
+        /// Whom the environment names.
+        proxy: String,
+        /// With whom.
+        host: String,
+        /// What it said, or the way to it.
+        why: String,
+    },
+    /// The environment names a proxy that is none. What it names is not shown: there may be a password in it.
+    #[error(
+        "{variable} names no proxy: wanted is a URL like http://proxy.example:3128, or https:// for one that speaks TLS"
+    )]
+    NoProxy {
+        /// Which variable.
+        variable: &'static str,
+    },
     /// The connection broke.
     #[error("{host} broke off: {why}")]
     Broken {
@@ -171,6 +189,7 @@ impl SourceError {
         match self {
             Self::NotAllowed { .. } | Self::Plain { .. } | Self::Reserved { .. } => Blame::Operator,
             Self::Unauthorized { .. } | Self::Login(_) => Blame::Operator,
+            Self::Proxy { .. } | Self::NoProxy { .. } => Blame::Operator,
             Self::NoModule { .. } | Self::NoTarget(_) => Blame::Caller,
             Self::NotFound { .. } => Blame::Missing,
             Self::TooLarge { .. } => Blame::Size,

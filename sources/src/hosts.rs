@@ -136,6 +136,12 @@ impl Target {
         Some(Self { tls, host, port: url.port_or_known_default()? })
     }
 
+    /// Its host and its port, as a proxy is asked for it.
+    pub(crate) fn authority(&self) -> String {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        format!("{open}{}{close}:{}", self.host, self.port)
+    }
+
     /// Where its connections go, without asking anybody where that is known.
     pub(crate) fn known_addresses(&self) -> Option<Vec<SocketAddr>> {
         if self.host == LOCALHOST {
@@ -151,10 +157,9 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usual = if self.tls { 443 } else { 80 };
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{open}{}{close}", self.host)?;
-        if self.port == usual { Ok(()) } else { write!(f, ":{}", self.port) }
+        let usual = if self.tls { ":443" } else { ":80" };
+        let authority = self.authority();
+        f.write_str(authority.strip_suffix(usual).unwrap_or(&authority))
     }
 }
 

@@ -9,11 +9,13 @@
 #![warn(missing_docs)]
 
 mod client;
+mod connect;
 mod error;
 mod hosts;
 mod logins;
 mod oci;
 mod pace;
+mod proxy;
 mod s3;
 mod source;
 mod tls;
@@ -29,10 +31,12 @@ pub use error::{Blame, SourceError};
 pub use hosts::{HostRule, Hosts, NotARule};
 pub use oci::{Contents, Pushed};
 pub use pace::Pace;
+pub use proxy::Proxies;
 pub use source::{NotASource, OciRef, Reference, Source};
 pub use tls::BadAuthorities;
 
 use crate::client::Http;
+use crate::connect::Connector;
 use crate::logins::Logins;
 use crate::oci::Layer;
 use crate::pace::Paced;
@@ -44,6 +48,8 @@ pub struct Settings {
     pub hosts: Hosts,
     /// Authorities that servers' certificates may be signed by beside those that Mozilla trusts; PEM.
     pub authorities: Option<PathBuf>,
+    /// By whom connections are made for us. A proxy is the operator's: nobody whom [`Self::hosts`] does not allow is asked of it.
+    pub proxies: Proxies,
     /// How slow they may be.
     pub pace: Pace,
     /// Where logins are, as in a user's folder: `.docker/config.json`, `.aws` and `.netrc`. `None`: in the folder of this
@@ -64,9 +70,10 @@ impl Sources {
     /// # Errors
     /// When the file of authorities cannot be read.
     pub fn new(settings: Settings) -> Result<Self, BadAuthorities> {
-        let tls = tls::config(settings.authorities.as_deref())?;
-        let logins = settings.home.as_deref().map_or_else(Logins::of_environment, Logins::below);
-        Ok(Self { http: Http::new(settings.hosts, tls, settings.pace), logins })
+        let Settings { hosts, authorities, proxies, pace, home } = settings;
+        let tls = tls::config(authorities.as_deref())?;
+        let logins = home.as_deref().map_or_else(Logins::of_environment, Logins::below);
+        Ok(Self { http: Http::new(Connector { hosts, proxies, tls }, pace), logins })
     }
 
     /// Finds what a source names, as far as that can be known without its content.

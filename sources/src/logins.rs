@@ -32,6 +32,19 @@ pub(crate) struct Login {
     pub(crate) password: String,
 }
 
+/// What docker keeps for a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OfRegistry {
+    /// For the registry itself, or whoever gives tokens for it.
+    Login(Login),
+    /// For whoever gives tokens for it alone: it stands for a login that is kept nowhere.
+    Identity(IdentityToken),
+}
+
+/// A token for which others are given, by OAuth 2: a refresh token.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct IdentityToken(pub(crate) String);
+
 /// An object store, and the key to it.
 pub(crate) struct Place {
     pub(crate) endpoint: Url,
@@ -81,7 +94,7 @@ impl Logins {
     }
 
     /// For a registry, as docker has it.
-    pub(crate) async fn of_registry(&self, registry: &str) -> Result<Option<Login>, SourceError> {
+    pub(crate) async fn of_registry(&self, registry: &str) -> Result<Option<OfRegistry>, SourceError> {
         match &self.docker {
             Some(file) => docker::login(file, registry).await,
             None => Ok(None),
@@ -116,6 +129,12 @@ impl Login {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for IdentityToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IdentityToken").finish_non_exhaustive()
     }
 }
 

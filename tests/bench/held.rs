@@ -106,6 +106,7 @@ fn task(id: TaskId) -> HeldTask {
         name: "one of very many".into(),
         role: "role".to_owned(),
         volumes: Vec::new(),
+        module: None,
         resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
         state: if id.number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
         update: UpdateId(2),

@@ -1,5 +1,7 @@
 //! Artifacts from registries and stores that others made, and what becomes of them in the master.
 
+mod registries;
+
 use std::env;
 use std::fs;
 use std::net::TcpListener;
@@ -37,6 +39,17 @@ impl Server {
 
 /// Debian's registry; with `users`, it lets in those of that file alone. `None`, and says so, where there is none.
 async fn registry(users: Option<&str>) -> Option<Server> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("users");
+    let auth = users.map(|users| {
+        fs::write(&file, users).unwrap();
+        format!("auth: {{ htpasswd: {{ realm: here, path: {:?} }} }}\n", file.display().to_string())
+    });
+    registry_with(folder, "", &auth.unwrap_or_default()).await
+}
+
+/// The same in a folder, with more in its configuration: of how it speaks HTTP, and besides.
+async fn registry_with(folder: TempDir, http: &str, more: &str) -> Option<Server> {
     let is_there =
         Command::new("docker-registry").arg("--version").output().is_ok_and(|output| output.status.success());
     if !is_there {
@@ -44,17 +57,12 @@ async fn registry(users: Option<&str>) -> Option<Server> {
         eprintln!("left out: there is no docker-registry; `cargo xtask test` fetches one");
         return None;
     }
-    let (folder, port) = (TempDir::new().unwrap(), free_port());
+    let port = free_port();
     let storage = folder.path().join("storage").display().to_string();
-    let mut config = format!(
+    let config = format!(
         "version: 0.1\nlog: {{ level: warn }}\nstorage: {{ filesystem: {{ rootdirectory: {storage:?} }} }}\nhttp: {{ addr: \
-         \"127.0.0.1:{port}\" }}\n"
+         \"127.0.0.1:{port}\"{http} }}\n{more}"
     );
-    if let Some(users) = users {
-        let file = folder.path().join("users");
-        fs::write(&file, users).unwrap();
-        config += &format!("auth: {{ htpasswd: {{ realm: here, path: {:?} }} }}\n", file.display().to_string());
-    }
     let file = folder.path().join("config.yml");
     fs::write(&file, config).unwrap();
     let args = ["serve".to_owned(), file.display().to_string()];
@@ -100,6 +108,19 @@ async fn what_is_pushed_to_a_registry_runs_from_there_pinned_and_is_fetched_once
         "{first:?}"
     );
     assert_eq!((again.stdout.as_str(), again.stderr.as_str()), ("hello, world\n", ""), "{again:?}");
+    let (tasks, table) =
+        (ran(&cluster, &["ps", "--all", "--json"]).await, ran(&cluster, &["ps", "--all"]).await.well());
+    assert!(tasks.json().iter().all(|task| task["module"] == pushed["digest"]), "{table}");
+    assert!(table.contains(&pushed["digest"].as_str().unwrap()["sha256:".len()..][..12]), "{table}");
+    // Where it was fetched from is told to those who may list what is kept.
+    let task = ran(&cluster, &["ps", "--all", "--json"]).await.json()[0]["id"].as_str().unwrap().to_owned();
+    for (kind, sources) in [("operator", vec![pinned]), ("viewer", vec![])] {
+        let flags = ["token", "create", "--kind", kind, "--role", "*"];
+        let flags = if kind == "operator" { &flags[..4] } else { &flags };
+        let token = ran(&cluster, flags).await.well();
+        let page = cluster.page(&format!("/tasks/{task}.json"), &token).await.unwrap();
+        assert_eq!((&page["task"]["module"], &page["module_sources"]), (&pushed["digest"], &sources.into()), "{kind}");
+    }
     let kept = kept(&cluster).await;
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert_eq!((&kept[0]["digest"], &kept[0]["sources"][0]), (&pushed["digest"], &pushed["pinned"]));

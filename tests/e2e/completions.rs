@@ -72,6 +72,30 @@ async fn zsh_and_fish_complete_commands_flags_and_names_of_the_cluster() {
     }
 }
 
+/// What PowerShell's own part of its script would hand to the shell. There is no PowerShell that these tests could have: it is asked as
+/// the script asks.
+async fn handed_to_powershell(cluster: &Cluster, line: &[&str]) -> Vec<String> {
+    let mut command = cluster.command(&["--"]);
+    command.args(line).env_remove("HAGGLE_MASTER").env("HAGGLE_COMPLETE", "powershell");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn powershell_is_handed_commands_flags_and_names_of_the_cluster() {
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+
+    let script = String::from_utf8(cluster.haggle(&["completions", "powershell"]).await.stdout).unwrap();
+    assert!(script.contains("Register-ArgumentCompleter -Native -CommandName haggle"), "{script}");
+    assert!(script.contains("$env:HAGGLE_COMPLETE = \"powershell\"") && script.contains("haggle -- $args"), "{script}");
+
+    assert_eq!(handed_to_powershell(&cluster, &["haggle", "comp"]).await, ["completions"]);
+    assert_eq!(handed_to_powershell(&cluster, &["haggle", "run", "--output-l"]).await, ["--output-limit"]);
+    let agents = handed_to_powershell(&cluster, &["haggle", "--master", &cluster.url, "drain", "ag"]).await;
+    assert_eq!(agents, ["agent-1"]);
+}
+
 #[test]
 fn bash_completes_commands_flags_values_and_files() {
     let folder = TempDir::new().unwrap();

@@ -1,6 +1,8 @@
 //! The real binaries over real sockets, with guests compiled from the examples.
 
 mod across;
+#[cfg(unix)]
+mod acts;
 mod again;
 #[cfg(target_os = "linux")]
 mod artifacts;

@@ -64,6 +64,14 @@ async fn every_page_is_whole_in_a_browser() {
     session.close().await;
 }
 
+#[tokio::test]
+async fn pages_of_a_cluster_with_nothing_in_it_are_whole_too() {
+    let Some(tools) = tools() else { return };
+    let cluster = Cluster::start(&[]).await;
+
+    look_at(&cluster, "empty.mjs", tools, &[]).await;
+}
+
 /// As many as pages are promised to be quick with.
 const AGENTS: u64 = 1_000;
 const TASKS: u64 = 100_000;

@@ -1,9 +1,10 @@
 //! What operators plug in: the rules and the dashboard of `docs/metrics`, asked of a real Prometheus that reads a real cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -40,6 +41,52 @@ fn the_rules_are_rules_and_each_speaks_when_it_should() {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{said}");
     }
+}
+
+/// What Prometheus's older text has for the newer one, which its linter does not read.
+fn in_older_text(metrics: &str) -> String {
+    let kinds: BTreeMap<&str, &str> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let named = |name: &str| match kinds.get(name) {
+        Some(&"counter") => format!("{name}_total"),
+        Some(&"info") => format!("{name}_info"),
+        _ => name.to_owned(),
+    };
+    let line = |line: &str| {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("TYPE"), Some(name), Some("info")) => format!("# TYPE {} gauge\n", named(name)),
+            (Some("#"), Some(what @ ("TYPE" | "HELP")), Some(name), Some(rest)) => {
+                format!("# {what} {} {rest}\n", named(name))
+            }
+            (Some("#"), ..) => String::new(),
+            _ => format!("{line}\n"),
+        }
+    };
+    metrics.lines().map(line).collect()
+}
+
+#[tokio::test]
+async fn names_of_metrics_are_as_prometheus_wants_them() {
+    let Some(mut promtool) = program("promtool") else { return };
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let (session, task) = busy(&cluster, &client).await;
+    let token = said(&cluster, &["token", "create", "--kind", "viewer", "--role", "*"]).await;
+    let metrics = cluster.get("/metrics", token.trim()).await.unwrap();
+    let families = metrics.lines().filter(|line| line.starts_with("# TYPE haggle_")).count();
+    assert!(families > 50, "{metrics}");
+
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut linter = promtool.spawn().unwrap();
+    linter.stdin.take().unwrap().write_all(in_older_text(&metrics).as_bytes()).unwrap();
+    let output = linter.wait_with_output().unwrap();
+
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    task.kill().await.unwrap();
+    task.ended().await.unwrap();
+    session.close().await;
 }
 
 /// A Prometheus with the rules of `docs/metrics`, gone with its value.

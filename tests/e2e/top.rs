@@ -1,6 +1,7 @@
 //! `haggle top`: once as JSON, and in a terminal that tmux plays.
 
 use std::process::Command;
+use std::time::Duration;
 
 use haggle_kit::{AgentFlags, Cluster, binary, until, wasm};
 use haggle_sdk::{Client, Runner, Session, Task, TaskHandle, TaskState};
@@ -146,6 +147,43 @@ async fn in_a_terminal_one_finds_a_task_kills_it_and_gets_the_terminal_back() {
     let screen = tmux.screen();
     assert!(screen.contains("before") && !screen.contains("Tasks ["), "{screen}");
     session.close().await;
+}
+
+/// Processor time of a process so far, of all its threads.
+#[cfg(target_os = "linux")]
+fn cpu(pid: i32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |thread: std::fs::DirEntry| {
+        let told = std::fs::read_to_string(thread.path().join("schedstat")).unwrap();
+        told.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    Duration::from_nanos(threads.map(|thread| of(thread.unwrap())).sum())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn while_nothing_happens_it_takes_no_hundredth_of_a_core() {
+    /// In which several rounds of everything that it does by itself would be, but for the lists that it asks for each 30 s.
+    const LOOKED: Duration = Duration::from_secs(4);
+    let Some(()) = Tmux::is_there() else { return };
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let tmux = Tmux::start(&cluster, &line(&cluster));
+    tmux.shows("live").await;
+    let pid: i32 = std::fs::read_to_string(cluster.log("top.pid")).unwrap().trim().parse().unwrap();
+    // What it asked for first has come once nothing is done any more.
+    until("it has nothing to do", async || {
+        let before = cpu(pid);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (cpu(pid) - before < Duration::from_millis(3)).then_some(())
+    })
+    .await;
+
+    let before = cpu(pid);
+    tokio::time::sleep(LOOKED).await;
+    let took = cpu(pid) - before;
+
+    assert!(took < LOOKED / 100, "{took:?} of {LOOKED:?}");
+    eprintln!("haggle top took {took:?} of {LOOKED:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use std::process::{Command, Output, Stdio};
 
 use haggle_sdk::Client;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::daemon::Daemon;
 use crate::home::Home;
@@ -42,6 +45,8 @@ pub struct Cluster {
     programs: Vec<(PathBuf, Vec<String>)>,
     port: u16,
     master_flags: Vec<String>,
+    /// What the master's environment has beside.
+    variables: Vec<(String, String)>,
     dir: TempDir,
 }
 
@@ -53,12 +58,19 @@ impl Cluster {
 
     /// The same with more flags for the master.
     pub async fn start_with(master_flags: &[&str], agents: &[AgentFlags]) -> Self {
+        Self::start_in(&[], master_flags, agents).await
+    }
+
+    /// The same with more variables in the master's environment.
+    pub async fn start_in(variables: &[(&str, &str)], master_flags: &[&str], agents: &[AgentFlags]) -> Self {
         let dir = TempDir::new().expect("a temporary folder can be made");
         let port = free_port();
         let master_flags: Vec<String> = master_flags.iter().copied().map(str::to_owned).collect();
-        let master = spawn_master(port, &master_flags, &dir);
+        let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>();
+        let master = spawn_master(port, &master_flags, &variables, &dir);
         let url = format!("http://127.0.0.1:{port}");
-        let mut cluster = Self { url, master, agents: Vec::new(), programs: Vec::new(), port, master_flags, dir };
+        let (running, programs) = (Vec::new(), Vec::new());
+        let mut cluster = Self { url, master, agents: running, programs, port, master_flags, variables, dir };
         for flags in agents {
             cluster.spawn_agent(flags);
         }
@@ -155,7 +167,7 @@ impl Cluster {
     /// Kills the master and starts another on the same port and state.
     pub async fn restart_master(&mut self) {
         self.kill_master().await;
-        self.master = spawn_master(self.port, &self.master_flags, &self.dir);
+        self.master = spawn_master(self.port, &self.master_flags, &self.variables, &self.dir);
     }
 
     /// Kills the master and starts another on the same port, which remembers nothing.
@@ -165,7 +177,7 @@ impl Cluster {
     pub async fn lose_registry(&mut self) {
         self.kill_master().await;
         std::fs::remove_dir_all(self.dir.path().join("state")).expect("the state can be removed");
-        self.master = spawn_master(self.port, &self.master_flags, &self.dir);
+        self.master = spawn_master(self.port, &self.master_flags, &self.variables, &self.dir);
     }
 
     async fn kill_master(&mut self) {
@@ -189,6 +201,23 @@ impl Cluster {
     /// When the master does not answer.
     pub async fn client(&self) -> Client {
         self.home().connect(&self.url).await.expect("the master answers")
+    }
+
+    /// What an address of a page says to programs, for whom this token is; `None`: nothing.
+    pub async fn page(&self, path: &str, token: &str) -> Option<Value> {
+        serde_json::from_str(&self.get(path, token).await?).ok()
+    }
+
+    /// What the master answers at an address, whatever that is; `None`: nothing.
+    pub async fn get(&self, path: &str, token: &str) -> Option<String> {
+        let address = self.url.strip_prefix("http://")?;
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        // In the version whose bodies come in one piece.
+        let ask = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
     }
 
     /// The home of the user that all of it belongs to.
@@ -221,7 +250,7 @@ impl Cluster {
     }
 }
 
-fn spawn_master(port: u16, flags: &[String], dir: &TempDir) -> Daemon {
+fn spawn_master(port: u16, flags: &[String], variables: &[(String, String)], dir: &TempDir) -> Daemon {
     let state = dir.path().join("state");
     let mut args = vec![
         "master".into(),
@@ -231,7 +260,7 @@ fn spawn_master(port: u16, flags: &[String], dir: &TempDir) -> Daemon {
         state.display().to_string(),
     ];
     args.extend_from_slice(flags);
-    Daemon::spawn(&binary("haggle"), &args, dir.path().join("master.log"))
+    Daemon::spawn_with(&binary("haggle"), &args, variables, dir.path().join("master.log"))
 }
 
 fn agent_name(index: usize) -> String {

@@ -175,6 +175,7 @@ fn task(id: TaskId, nth: u64) -> HeldTask {
         name: format!("{} {nth}", of(&NAMES, nth / 2)),
         role: String::new(),
         volumes: Vec::new(),
+        module: None,
         resources: wants(nth),
         state: if nth % 14 < 2 { TaskState::Starting } else { TaskState::Running },
         update: UpdateId(1),

@@ -24,11 +24,20 @@ impl Daemon {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(binary: &Path, args: &[String], log: PathBuf) -> Self {
+        Self::spawn_with(binary, args, &[], log)
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_with(binary: &Path, args: &[String], variables: &[(String, String)], log: PathBuf) -> Self {
         let file = File::options().create(true).append(true).open(&log).expect("the log can be written");
         let mut command = wine::command(binary);
         Home::below(log.parent().expect("a file is in a folder")).take_in(&mut command);
         let child = command
             .args(args)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file can be shared"))
             .stderr(file)

@@ -34,6 +34,12 @@ impl Home {
             "HAGGLE_ARTIFACT_CA",
             "TRACEPARENT",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+            "NO_PROXY",
+            "no_proxy",
         ] {
             command.env_remove(variable);
         }

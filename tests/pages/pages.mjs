@@ -52,6 +52,29 @@ await step('every page is whole, small, accessible and quiet, in light and in da
   assert.deepEqual(faults, []);
 });
 
+await step('on a phone no page is wider than the phone, and what it says is accessible', async () => {
+  const { context, page, trouble } = await open({ storageState: state, viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  const faults = [];
+  for (const address of pages) {
+    await page.goto(address, { waitUntil: 'load' });
+    await page.waitForSelector('h1');
+    const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+    if (wide > seen) faults.push(`${address}: ${wide} pixels on ${seen}`);
+    faults.push(...(await seriousOn(page)).map((fault) => `${address}: ${fault}`));
+  }
+  assert.deepEqual([faults, trouble], [[], []]);
+  await context.close();
+});
+
+await step('a task tells what it runs', async () => {
+  const { context, page } = await open({ storageState: state });
+  await page.goto(`/tasks/${ended}`);
+  const told = await page.evaluate(async () => (await fetch(`${location.pathname}.json`)).json());
+  assert.match(told.task.module, /^sha256:[0-9a-f]{64}$/);
+  assert.ok(await page.isVisible(`dd:has-text("${told.task.module}")`));
+  await context.close();
+});
+
 await step('a first load is below 120 KB', async () => {
   const { context, page } = await open({ storageState: state });
   await page.goto('/tasks', { waitUntil: 'load' });

@@ -173,7 +173,8 @@ fn take_stock(
                     let (id, name, role) = (spec.id, spec.name.clone(), spec.role.clone());
                     let resources = spec.resources.clone();
                     let volumes = spec.volumes.iter().map(|volume| volume.id).collect();
-                    let task = TaskSummary { id, name, role, resources, volumes, group: None, trace: None };
+                    let task =
+                        TaskSummary { id, name, role, resources, volumes, module: None, group: None, trace: None };
                     let queue = RecoveredQueue { spec, last, runs, ended: Vec::new() };
                     let queue = Some((queue, batches));
                     found.insert(id, Recovered { started: true, queue, ..Recovered::new(task) });

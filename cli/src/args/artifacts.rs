@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueHint};
 use haggle_core::{Bytes, Digest};
 use haggle_master::{ArtifactLimits, HostRule, Hosts, SourceSettings};
-use haggle_sources::{OciRef, Source};
+use haggle_sources::{OciRef, Proxies, Source};
 
 use super::ListArgs;
 use super::values;
@@ -41,11 +41,12 @@ pub(crate) struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// Whom the master asks.
+    /// Whom the master asks, and by whom.
     pub(crate) fn settings(&self) -> SourceSettings {
         SourceSettings {
             hosts: Hosts::only(self.artifact_hosts.clone()),
             authorities: self.artifact_ca.clone(),
+            proxies: Proxies::of_environment(),
             ..SourceSettings::default()
         }
     }

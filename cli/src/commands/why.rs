@@ -169,6 +169,7 @@ mod tests {
             name: "primes".into(),
             role,
             agent: AgentId(2),
+            module: None,
             resources,
             group: None,
             is_allocation: false,

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkInfo, FrameworkView, TaskView, WithdrawalView};
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Cause, ClusterId, Epoch, FrameworkId, MilliCpu, Placement, Reason, Resources, Source,
-    TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, AgentInfo, Bytes, Cause, ClusterId, Digest, Epoch, FrameworkId, MilliCpu, Placement, Reason, Resources,
+    Source, TaskId, TaskState, TaskStatus, UpdateId,
 };
 use haggle_sdk::{Hindrance, MasterInfo, Obstacle, PhaseView, RoleInfo, WatchEvent, Why};
 
@@ -85,6 +85,7 @@ pub(super) fn task(framework: u64, number: u64, name: &str, state: TaskState) ->
         name: name.into(),
         role,
         agent: AgentId(1 + number % 2),
+        module: Some(Digest([0xab; 32])),
         resources: resources(500, 64),
         group: None,
         is_allocation: false,

@@ -18,7 +18,7 @@ use super::tally::OfferEnd;
 use crate::access::Verb;
 use crate::allocator::Promise;
 use crate::group::Group;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId, VolumeId};
+use crate::id::{AgentId, Digest, FrameworkId, OfferId, SessionId, TaskId, UpdateId, VolumeId};
 use crate::offer::OfferOperation;
 use crate::planted::{self, Bug};
 use crate::queue::AllocationSpec;
@@ -90,7 +90,7 @@ pub(super) fn accept(
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
                 let life = Moments::sent(now, taken.offered, task.waited);
-                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None, life };
+                let launched = Launched::task(&task, life);
                 launch(state, taken.agent, launched, portion, order, out);
             }
             Err(why) => {
@@ -151,7 +151,8 @@ pub(super) fn open(
             state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, volumes)], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
             let life = Moments::sent(now, taken.offered, None);
-            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None, life };
+            let (name, role) = (&*spec.name, &*spec.role);
+            let launched = Launched { id, name, role, module: None, group: None, life };
             launch(state, agent, launched, portion, order, out);
         }
         Err(why) => {
@@ -356,14 +357,24 @@ pub(super) struct Launched<'a> {
     pub(super) name: &'a str,
     /// For which role.
     pub(super) role: &'a str,
+    /// `None`: an allocation.
+    pub(super) module: Option<Digest>,
     pub(super) group: Option<Group>,
     pub(super) life: Moments,
+}
+
+impl<'a> Launched<'a> {
+    /// As its spec has it.
+    pub(super) fn task(spec: &'a TaskSpec, life: Moments) -> Self {
+        let TaskSpec { id, ref name, ref role, module, group, .. } = *spec;
+        Self { id, name, role, module: Some(module), group, life }
+    }
 }
 
 pub(super) fn launch(
     state: &mut State,
     agent: AgentId,
-    Launched { id, name, role, group, life }: Launched<'_>,
+    Launched { id, name, role, module, group, life }: Launched<'_>,
     portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,
@@ -381,6 +392,7 @@ pub(super) fn launch(
         holds: true,
         kill: false,
         preempted: false,
+        module: module.map(|module| state.modules.take(module)),
         nth: state.next_task(),
         life,
         latest_update: UpdateId::UNACKNOWLEDGED,

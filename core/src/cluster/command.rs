@@ -220,6 +220,8 @@ pub struct HeldTask {
     pub role: String,
     /// The volumes that it mounts.
     pub volumes: Vec<VolumeId>,
+    /// What it runs; `None`: an allocation, or its agent does not know.
+    pub module: Option<Digest>,
     /// Where it stands.
     pub state: TaskState,
     /// Its latest update. The one that told of its end, when it has ended.

@@ -289,7 +289,7 @@ fn acknowledge_ourselves(session: SessionId, update: &QueueUpdate, out: &mut Vec
 /// Tasks that this master has not heard of, or whose end was acknowledged while the agent said it again.
 fn ended_unknown(state: &mut State, allocation: TaskId, from: u64, to: u64, update: UpdateId) {
     if from < to {
-        let shape = Shape { name: "".into(), resources: Default::default() };
+        let shape = Shape::default();
         let queued = Queued {
             allocation: allocation.number,
             shape: Arc::new(shape),
@@ -327,7 +327,7 @@ pub(super) fn acknowledged(state: &mut State, id: TaskId, up_to: UpdateId) {
             continue;
         }
         let tenant = state.tenant_of_queue(id);
-        state.history.push_queued(EndedQueued { tenant, update, runs }, state.config.history);
+        state.history.push_queued(EndedQueued { tenant, update, runs }, state.config.history, &mut state.modules);
     }
     // How these ended an earlier master has told.
     for run in named_ended.then(|| state.queue_of(id)).into_iter().flatten() {

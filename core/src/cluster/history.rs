@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::modules::Modules;
 use super::queued::Queued;
 use super::state::Task;
 use crate::access::Tenant;
@@ -197,27 +198,36 @@ impl History {
     }
 
     /// Adds some that were in a queue, and drops the oldest when there are more than `max`.
-    pub(super) fn push_queued(&mut self, ended: EndedQueued, max: usize) {
+    pub(super) fn push_queued(&mut self, ended: EndedQueued, max: usize, modules: &mut Modules) {
         let (Some(first), Some(last)) = (ended.runs.first(), ended.runs.last()) else { return };
         let (first, last) = (first.first, last.last());
         let (ended, place) = (ended.exact(), self.next);
         self.next = self.next.saturating_add(ended.ends());
         self.order.insert(place, Entry::Queue(first, last, ended));
-        self.forget_oldest(max);
+        self.forget_oldest(max, modules);
     }
 
     /// Adds one, and drops the oldest when there are more than `max`.
-    pub(super) fn push(&mut self, id: TaskId, task: Box<Task>, max: usize) {
-        if let Some((at, _)) = self.tasks.remove(&id) {
+    pub(super) fn push(&mut self, id: TaskId, task: Box<Task>, max: usize, modules: &mut Modules) {
+        if let Some(at) = self.forget(id, modules) {
             self.order.remove(&at);
         }
         self.tasks.insert(id, (self.next, task));
         self.order.insert(self.next, Entry::Task(id));
         self.next = self.next.saturating_add(1);
-        self.forget_oldest(max);
+        self.forget_oldest(max, modules);
     }
 
-    fn forget_oldest(&mut self, max: usize) {
+    /// Its place, if it was remembered.
+    fn forget(&mut self, id: TaskId, modules: &mut Modules) -> Option<u64> {
+        let (at, task) = self.tasks.remove(&id)?;
+        if let Some(module) = task.module {
+            modules.give_back(module);
+        }
+        Some(at)
+    }
+
+    fn forget_oldest(&mut self, max: usize, modules: &mut Modules) {
         self.oldest = self.oldest.max(self.next.saturating_sub(max as u64));
         while let Some(oldest) = self.order.first_entry() {
             let end = oldest.key().saturating_add(match oldest.get() {
@@ -228,7 +238,7 @@ impl History {
                 return;
             }
             if let Entry::Task(id) = oldest.remove() {
-                self.tasks.remove(&id);
+                self.forget(id, modules);
             }
         }
     }

@@ -234,7 +234,8 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
 pub(super) fn adopt(state: &mut State, now: Now, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group, trace: _, life } = held;
+    let HeldTask { id, mut name, resources, role, volumes, module, state: reported, update, group, trace: _, life } =
+        held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
     let group = group.filter(|group| state.groups.can_adopt(id, *group));
     let status = TaskStatus {
@@ -252,6 +253,7 @@ pub(super) fn adopt(state: &mut State, now: Now, agent: AgentId, held: HeldTask,
         holds: false,
         kill: false,
         preempted: false,
+        module: module.map(|module| state.modules.take(module)),
         nth: state.next_task(),
         life: life.map_or_else(Moments::default, |life| Moments::held(now, life)),
         latest_update: update,

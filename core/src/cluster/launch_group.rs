@@ -235,8 +235,7 @@ fn carry_out(
         let task = counts_towards(task, role, Some(group));
         let order = AgentOrder::Launch(Arc::clone(&task));
         let life = Moments::sent(now, offered, task.waited);
-        let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: Some(group), life };
-        launch(state, agent, launched, portion, order, out);
+        launch(state, agent, Launched::task(&task, life), portion, order, out);
     }
     for (agent, tasks) in launched {
         let tasks = tasks.iter().map(|(resources, volumes)| (resources, volumes.clone()));

@@ -20,6 +20,7 @@ mod inverse;
 mod kill;
 mod launch_group;
 mod maintenance;
+mod modules;
 mod moments;
 mod not_launched;
 mod offers;

@@ -269,7 +269,7 @@ impl State {
         let ended = update.ended_runs().into_iter();
         let runs = ended.flat_map(|(first, count)| known.left.take(TaskId { number: first, ..allocation }, count));
         let runs = runs.collect();
-        self.history.push_queued(EndedQueued { tenant, update, runs }, self.config.history);
+        self.history.push_queued(EndedQueued { tenant, update, runs }, self.config.history, &mut self.modules);
     }
 
     /// The same when their allocation has ended, and nothing more is heard of them.
@@ -385,6 +385,7 @@ impl State {
             holds: false,
             kill: false,
             preempted: false,
+            module: shape.module.map(|module| self.modules.take(module)),
             nth: self.next_task(),
             life: Moments::default(),
             latest_update: UpdateId::UNACKNOWLEDGED,

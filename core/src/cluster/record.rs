@@ -177,6 +177,6 @@ impl State {
         if let Some(registering) = self.agents.get_mut(&task.agent).and_then(|agent| agent.registering.as_mut()) {
             registering.archived.insert(id);
         }
-        self.history.push(id, task, self.config.history);
+        self.history.push(id, task, self.config.history, &mut self.modules);
     }
 }

@@ -15,6 +15,7 @@ use super::guard::StormGuard;
 use super::history::History;
 use super::inverse::InverseOffers;
 use super::maintenance::Windows;
+use super::modules::{ModuleAt, Modules};
 use super::moments::Moments;
 use super::operator::Requests;
 use super::principals::Principals;
@@ -54,6 +55,8 @@ pub(super) struct State {
     pub(super) principals: Principals,
     /// Tasks that run, and ended ones whose end is not acknowledged.
     pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
+    /// Of those and of the history.
+    pub(super) modules: Modules,
     pub(super) groups: Groups,
     /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
     pub(super) queued: Runs<Queued>,
@@ -195,6 +198,8 @@ pub(super) struct Task {
     pub(super) kill: bool,
     /// Whether it is to end since what it runs on is wanted back: said again likewise.
     pub(super) preempted: bool,
+    /// What it runs; `None`: an allocation, or its agent did not say.
+    pub(super) module: Option<ModuleAt>,
     /// Which of this master's tasks it is, in the order in which it heard of them.
     pub(super) nth: u64,
     /// When what became of it.
@@ -231,6 +236,7 @@ impl State {
             frameworks: BTreeMap::new(),
             principals: Principals::default(),
             tasks: BTreeMap::new(),
+            modules: Modules::default(),
             groups: Groups::default(),
             queued: Runs::default(),
             history: History::default(),

@@ -30,7 +30,7 @@ pub enum TaskCursor {
 impl Cluster {
     /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
     pub fn tasks(&self) -> Vec<TaskView> {
-        let ended = self.state.history.from(0).filter_map(|(_, id, ended)| ended_view(id, ended));
+        let ended = self.state.history.from(0).filter_map(|(_, id, ended)| ended_view(&self.state, id, ended));
         ended.chain(self.state.live(None).filter_map(|(id, task)| live_view(&self.state, id, &task))).collect()
     }
 
@@ -85,7 +85,7 @@ impl Cluster {
         let mut rest = self.state.history.from(from);
         for (_, id, ended) in rest.by_ref().take(max) {
             if who.may(Verb::ListTasks, ended.tenant()) {
-                page.extend(ended_view(id, ended));
+                page.extend(ended_view(&self.state, id, ended));
             }
         }
         let next = rest.next().map(|(place, ..)| TaskCursor::Archived(place));
@@ -95,8 +95,8 @@ impl Cluster {
     /// One task, unless it ended long ago or never was.
     pub fn task(&self, id: TaskId) -> Option<TaskView> {
         let queued = || self.state.queued.get(id).and_then(|queued| queued_view(&self.state, id, queued));
-        let known = self.state.task(id).map(|task| view(id, task)).or_else(queued);
-        known.or_else(|| ended_view(id, self.state.history.queued(id)?))
+        let known = self.state.task(id).map(|task| view(&self.state, id, task)).or_else(queued);
+        known.or_else(|| ended_view(&self.state, id, self.state.history.queued(id)?))
     }
 
     /// When what became of a task, as far as this master knows.
@@ -139,7 +139,7 @@ impl Cluster {
         let mut rest = self.state.history.from(from);
         for (_, id, ended) in rest.by_ref().take(max) {
             if who.may(Verb::ListTasks, ended.tenant()) && wanted(&ended_glance(id, &ended)) {
-                page.extend(ended_view(id, ended));
+                page.extend(ended_view(&self.state, id, ended));
             }
         }
         let next = rest.next().map(|(place, ..)| TaskCursor::Archived(place));
@@ -230,12 +230,13 @@ fn live_glance(
     }
 }
 
-fn view(id: TaskId, task: &Task) -> TaskView {
+fn view(state: &State, id: TaskId, task: &Task) -> TaskView {
     TaskView {
         id,
         name: task.name.to_string(),
         role: task.tenant.role().to_string(),
         agent: task.agent,
+        module: task.module.map(|at| state.modules.digest(at)),
         resources: task.portion.resources.clone(),
         group: task.group(),
         is_allocation: task.allocation.is_some(),
@@ -243,9 +244,9 @@ fn view(id: TaskId, task: &Task) -> TaskView {
     }
 }
 
-fn ended_view(id: TaskId, ended: Ended<'_>) -> Option<TaskView> {
+fn ended_view(state: &State, id: TaskId, ended: Ended<'_>) -> Option<TaskView> {
     match ended {
-        Ended::Task(task) => Some(view(id, task)),
+        Ended::Task(task) => Some(view(state, id, task)),
         Ended::Queued { tenant, queued, update, end } => {
             shape_view(id, &queued.shape, tenant, update.status_of(id, end))
         }
@@ -254,7 +255,7 @@ fn ended_view(id: TaskId, ended: Ended<'_>) -> Option<TaskView> {
 
 fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
     match task {
-        Live::Task(task) => Some(view(id, task)),
+        Live::Task(task) => Some(view(state, id, task)),
         Live::Queued(queued) => queued_view(state, id, queued),
     }
 }
@@ -271,6 +272,7 @@ fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) ->
         name: shape.name.clone(),
         role: tenant.role().to_string(),
         agent: status.agent?,
+        module: shape.module,
         resources: shape.resources.clone(),
         group: None,
         is_allocation: false,

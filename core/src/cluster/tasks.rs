@@ -62,6 +62,7 @@ fn update_one(
             resources: Resources::default(),
             role: String::new(),
             volumes: Vec::new(),
+            module: None,
             state: status.state,
             update,
             group: None,

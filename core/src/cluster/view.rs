@@ -9,7 +9,7 @@ use crate::agent::AgentInfo;
 use crate::allocator::{Ahead, Hindrance};
 use crate::cluster::command::FrameworkInfo;
 use crate::group::Group;
-use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId, VolumeId};
+use crate::id::{AgentId, Digest, FrameworkId, MaintenanceId, OfferId, TaskId, VolumeId};
 use crate::placement::Placement;
 use crate::quantity::{Bytes, MilliCpu};
 use crate::quota::Quota;
@@ -256,6 +256,8 @@ pub struct TaskView {
     pub role: String,
     /// Where it runs or ran.
     pub agent: AgentId,
+    /// The module that it runs; `None`: it is an allocation, or an agent of an earlier version came back with it.
+    pub module: Option<Digest>,
     /// What it holds or held.
     pub resources: Resources,
     /// Which group it is in.

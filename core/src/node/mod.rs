@@ -191,6 +191,7 @@ impl Node {
                 resources: task.summary.resources.clone(),
                 role: task.summary.role.clone(),
                 volumes: task.summary.volumes.clone(),
+                module: task.summary.module,
                 state: task.state,
                 update: task.last_update,
                 group: task.summary.group,

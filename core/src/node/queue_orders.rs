@@ -29,6 +29,7 @@ impl Node {
             role: spec.role.clone(),
             resources: spec.resources.clone(),
             volumes: spec.volumes.iter().map(|volume| volume.id).collect(),
+            module: None,
             group: None,
             trace: None,
         };
@@ -291,8 +292,7 @@ impl Node {
         }
         for end in ended {
             // Its label is the executor's no more.
-            let shape = Shape { name: String::new(), resources: Default::default() };
-            let queued = Queued { allocation: spec.id.number, shape: Arc::new(shape), stands: end.ending.state };
+            let queued = Queued { allocation: spec.id.number, shape: Arc::default(), stands: end.ending.state };
             self.queued.insert(TaskId { number: end.first, ..spec.id }, end.count, queued);
             queue.has_ended(end);
         }

@@ -346,6 +346,7 @@ pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTa
         resources,
         role,
         volumes: vec![],
+        module: None,
         state,
         update: UpdateId(2),
         group: None,

@@ -14,6 +14,7 @@ mod group_operations;
 mod groups;
 mod kill;
 mod life;
+mod modules;
 mod offers;
 mod properties;
 mod queues;

@@ -180,6 +180,7 @@ impl Chaos {
                     resources: spec.resources.clone(),
                     role: spec.role.clone(),
                     volumes: spec.volumes(),
+                    module: Some(spec.module),
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
                     group: spec.group,

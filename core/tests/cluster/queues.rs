@@ -11,8 +11,8 @@ use haggle_core::cluster::{
 };
 use haggle_core::queue::Shape;
 use haggle_core::{
-    AgentId, AllocationSpec, Bytes, Ending, HeldQueue, HeldRun, MilliCpu, OfferId, QueueEnd, QueueUpdate, QueuedTasks,
-    Reason, Resources, Source, TaskId, TaskSpec, TaskState, UpdateId, Usage,
+    AgentId, AllocationSpec, Bytes, Digest, Ending, HeldQueue, HeldRun, MilliCpu, OfferId, QueueEnd, QueueUpdate,
+    QueuedTasks, Reason, Resources, Source, TaskId, TaskSpec, TaskState, UpdateId, Usage,
 };
 
 use crate::kit::*;
@@ -354,7 +354,7 @@ fn a_framework_that_is_gone_leaves_nothing_behind() {
 
 fn shape() -> Arc<Shape> {
     let small = Resources::new(MilliCpu::new(500), Bytes::from_mib(16), Bytes::ZERO);
-    Arc::new(Shape { name: "noop".into(), resources: small })
+    Arc::new(Shape { name: "noop".into(), resources: small, module: Some(Digest([7; 32])) })
 }
 
 pub(crate) fn run(first: u64, count: u64, state: TaskState, update: u64) -> HeldRun {

@@ -353,7 +353,7 @@ impl Together {
         if !held_before {
             return;
         }
-        let shape = Arc::new(Shape { name: "task".into(), resources: small() });
+        let shape = Arc::new(Shape { name: "task".into(), resources: small(), module: None });
         let update = UpdateId::UNACKNOWLEDGED;
         let run = |first, state| HeldRun { first, count: 1, state, update, shape: Arc::clone(&shape) };
         let running = self.executor.running.iter().map(|&number| run(number, TaskState::Running));
@@ -370,6 +370,7 @@ impl Together {
             role: "role".into(),
             resources: size(2, 1024),
             volumes: vec![],
+            module: None,
             group: None,
             trace: None,
         };

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 
 use haggle_core::Digest;
+use haggle_core::access::{Principal, Right, Verb};
 use haggle_tls::replace_file;
 use tempfile::NamedTempFile;
 
@@ -29,6 +30,16 @@ impl Store {
         file.write_all(lines.as_bytes())?;
         replace_file(file, &self.origins.join(digest.hex()))?;
         Ok(())
+    }
+
+    /// Where it was fetched from, the latest last, for somebody who would find it in the list of what is kept.
+    pub(crate) fn origins_for(&self, digest: Digest, who: &Principal) -> Result<Vec<String>, ArtifactError> {
+        let may_know = match who.right(Verb::ListKept) {
+            Right::All => true,
+            Right::Own => self.was_brought_by(digest, &who.id())?,
+            Right::No => false,
+        };
+        if may_know { Ok(self.origins(digest)?) } else { Ok(Vec::new()) }
     }
 
     /// Where it was fetched from, the latest last.

@@ -170,6 +170,7 @@ mod tests {
             name: "a task with a name as people give them".to_owned(),
             role: "role".to_owned(),
             volumes: Vec::new(),
+            module: None,
             resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
             state: if number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
             update: UpdateId(1),

@@ -38,7 +38,7 @@ use crate::limits::{House, Limiter};
 use crate::logs::LogRelay;
 use crate::mesos::Mesos;
 use crate::metrics::{AgentFigures, Metrics};
-use crate::pages::Pages;
+use crate::pages::{Asked, Pages};
 use crate::pull::Puller;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
@@ -80,18 +80,18 @@ pub(crate) fn leading(
     let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
     let whys = Whys::new(handle.clone());
     let again = Again::new(handle.clone(), Arc::clone(&store), replicas.clone());
+    let metrics = Metrics::new(handle.clone(), limits.clone(), Arc::clone(&figures), Arc::clone(puller));
+    let asked = Asked {
+        logs: Arc::clone(&logs),
+        figures,
+        whys: whys.clone(),
+        again: again.clone(),
+        artifacts: Arc::clone(&store),
+    };
     let areas: Vec<Arc<dyn Area>> = vec![
-        Arc::new(Metrics::new(handle.clone(), limits.clone(), Arc::clone(&figures), Arc::clone(puller))),
+        Arc::new(metrics),
         Arc::new(Mesos::new(handle.clone(), guard.known().clone(), &reach)),
-        Arc::new(Pages::new(
-            handle.clone(),
-            guard.clone(),
-            Arc::clone(&logs),
-            figures,
-            whys.clone(),
-            again.clone(),
-            &reach,
-        )),
+        Arc::new(Pages::new(handle.clone(), guard.clone(), asked, &reach)),
     ];
     let known = guard.known().clone();
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, whys, again, known, reach, limits))

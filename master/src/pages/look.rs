@@ -1,8 +1,10 @@
 //! What each page asks the driver: the same lists as the operator API, page by page, and of them what one may see.
 
+use std::sync::Arc;
+
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::{AgentView, Cluster, FrameworkView, Page, RoleView, TaskView};
-use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskState};
+use haggle_core::{AgentId, Digest, FrameworkId, Now, TaskId, TaskState};
 use haggle_pages::link::Query;
 use haggle_pages::views::{
     AboutAgent, AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, LogTail, May,
@@ -214,11 +216,23 @@ impl Pages {
         };
         let shows_logs = !task.is_allocation && who.check(Verb::ReadLog).is_ok();
         let tail = async |stream| if shows_logs { Some(self.tail(id, stream, who).await) } else { None };
-        let (stdout, stderr, so_far) =
-            tokio::join!(tail(OutputStream::Stdout), tail(OutputStream::Stderr), self.usage_so_far(&task, session));
+        let (stdout, stderr, so_far, origins) = tokio::join!(
+            tail(OutputStream::Stdout),
+            tail(OutputStream::Stderr),
+            self.usage_so_far(&task, session),
+            self.origins(task.module, who)
+        );
         let logs: Vec<LogTail> = [stdout, stderr].into_iter().flatten().collect();
-        let seen = Seen { life, why, so_far, now, wall_ms: wall_clock_ms() };
+        let seen = Seen { life, why, so_far, origins, now, wall_ms: wall_clock_ms() };
         Ok(TaskPage::new(task, seen, &logs, may))
+    }
+
+    /// Where a module was fetched from; nothing where its store cannot say that.
+    async fn origins(&self, module: Option<Digest>, who: &Principal) -> Vec<String> {
+        let Some(module) = module else { return Vec::new() };
+        let (artifacts, who) = (Arc::clone(&self.artifacts), who.clone());
+        let found = spawn_blocking(move || artifacts.origins_for(module, &who)).await;
+        found.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     async fn audit(&self) -> Result<Vec<String>, String> {

@@ -33,6 +33,7 @@ use tonic::{Code, Status};
 
 use crate::access::{Guard, caller_of, plain};
 use crate::again::Again;
+use crate::artifacts::Store;
 use crate::grpc::Whys;
 use crate::handle::Handle;
 use crate::logs::LogRelay;
@@ -54,6 +55,7 @@ pub(crate) struct Pages {
     figures: Arc<AgentFigures>,
     whys: Whys,
     again: Again,
+    artifacts: Arc<Store>,
     hours: Hours,
     /// How commands that are shown name this master.
     master: Arc<str>,
@@ -61,22 +63,24 @@ pub(crate) struct Pages {
     is_secured: bool,
 }
 
+/// Whom pages ask beside the driver.
+pub(crate) struct Asked {
+    pub(crate) logs: Arc<LogRelay>,
+    pub(crate) figures: Arc<AgentFigures>,
+    pub(crate) whys: Whys,
+    pub(crate) again: Again,
+    pub(crate) artifacts: Arc<Store>,
+}
+
 impl Pages {
-    pub(crate) fn new(
-        handle: Handle,
-        guard: Guard,
-        logs: Arc<LogRelay>,
-        figures: Arc<AgentFigures>,
-        whys: Whys,
-        again: Again,
-        reach: &Reach,
-    ) -> Self {
+    pub(crate) fn new(handle: Handle, guard: Guard, asked: Asked, reach: &Reach) -> Self {
+        let Asked { logs, figures, whys, again, artifacts } = asked;
         let is_secured = reach.security.is_some();
         let scheme = if is_secured { "https" } else { "http" };
         let address = reach.addresses.first().map_or("127.0.0.1:5050", String::as_str);
         let hours = Hours::start(handle.clone());
         let master = format!("{scheme}://{address}").into();
-        Self { handle, guard, logs, figures, whys, again, hours, master, is_secured }
+        Self { handle, guard, logs, figures, whys, again, artifacts, hours, master, is_secured }
     }
 
     /// The whole page around a view, or the view as data.

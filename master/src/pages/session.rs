@@ -93,7 +93,7 @@ impl Pages {
             Ok(authorization) => {
                 let token = authorization.trim_start_matches("Bearer ");
                 let mut response = answer::see_other(next.next());
-                response.headers_mut().insert(SET_COOKIE, self.kept(token, KEPT));
+                response.headers_mut().insert(SET_COOKIE, kept(token, KEPT, self.is_secured));
                 Ok(response)
             }
             Err(status) => {
@@ -109,19 +109,20 @@ impl Pages {
     pub(super) fn log_out(&self, head: &Parts) -> Response<Body> {
         let mut response = answer::see_other("/login");
         if is_of_this_origin(head, self.is_secured) {
-            response.headers_mut().insert(SET_COOKIE, self.kept("", 0));
+            response.headers_mut().insert(SET_COOKIE, kept("", 0, self.is_secured));
         }
         response
     }
+}
 
-    fn kept(&self, token: &str, seconds: u32) -> HeaderValue {
-        let secure = if self.is_secured { "; Secure" } else { "" };
-        let name = name(self.is_secured);
-        let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
-        let mut value = HeaderValue::from_str(&text).expect("a token is letters and digits");
-        value.set_sensitive(true);
-        value
-    }
+/// What a browser is to keep, and for how long.
+fn kept(token: &str, seconds: u32, is_secured: bool) -> HeaderValue {
+    let secure = if is_secured { "; Secure" } else { "" };
+    let name = name(is_secured);
+    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    let mut value = HeaderValue::from_str(&text).expect("a token is letters and digits");
+    value.set_sensitive(true);
+    value
 }
 
 #[cfg(test)]
@@ -146,6 +147,14 @@ mod tests {
         assert_eq!(shown("xhaggle=id.secret; haggle-proxy=x"), None);
         assert_eq!(credentials(&head("GET", &[("cookie", "haggle=x")]), true), None, "in TLS it has another name");
         assert!(credentials(&head("GET", &[("cookie", "__Host-haggle=x")]), true).is_some());
+    }
+
+    #[test]
+    fn no_script_and_no_other_site_has_the_cookie_and_in_tls_no_plain_text() {
+        let shown = |is_secured| kept("id.secret", 60, is_secured).to_str().unwrap().to_owned();
+
+        assert_eq!(shown(false), "haggle=id.secret; Path=/; HttpOnly; SameSite=Strict; Max-Age=60");
+        assert_eq!(shown(true), "__Host-haggle=id.secret; Path=/; HttpOnly; SameSite=Strict; Max-Age=60; Secure");
     }
 
     #[test]

@@ -398,6 +398,8 @@ pub struct TaskRecord {
     name: String,
     role: String,
     agent: String,
+    /// The digest of what it runs; `null`: an allocation, or not known.
+    module: Option<String>,
     resources: ResourcesRecord,
     /// The id of the first task of its group; `null`: it is in none.
     group: Option<String>,
@@ -413,6 +415,7 @@ impl From<&TaskView> for TaskRecord {
             name: task.name.clone(),
             role: task.role.clone(),
             agent: task.agent.to_string(),
+            module: task.module.map(|module| module.to_string()),
             resources: (&task.resources).into(),
             group: task.group.map(|group| group.id(task.id.framework).to_string()),
             status: (&task.status).into(),

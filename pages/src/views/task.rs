@@ -78,6 +78,8 @@ pub struct Seen {
     pub why: Option<Why>,
     /// What it has used so far, when it runs and its agent said so.
     pub so_far: Option<Usage>,
+    /// Where its module was fetched from, the latest last, as far as whoever looks may know that.
+    pub origins: Vec<String>,
     /// By the cluster's own clock.
     pub now: Now,
     /// Milliseconds since 1970.
@@ -122,6 +124,12 @@ impl TaskPage {
         }
         if let (Some(exceeded), Some(reason)) = (status.exceeded, status.reason) {
             facts.push(("Limit", exceeded_in_words(exceeded, reason)));
+        }
+        if let Some(module) = task.module {
+            facts.push(("Module", module.to_string()));
+        }
+        if let Some(latest) = seen.origins.last() {
+            facts.push(("Fetched from", printable(latest)));
         }
         if let Some(group) = task.group {
             facts.push(("Group", format!("{} with {} tasks", group.id(task.id.framework), group.size)));
@@ -259,6 +267,7 @@ impl View for TaskPage {
     fn json(&self) -> Value {
         json!({
             "task": TaskRecord::from(&self.task),
+            "module_sources": self.seen.origins,
             "life": self.steps,
             "usage_so_far": self.seen.so_far.map(UsageRecord::from),
             "why": self.seen.why.as_ref().map(WhyRecord::from),

@@ -13,7 +13,7 @@ use super::reservation::{kept, read_kept};
 use super::resources::amount;
 use super::status::{reason, task_state};
 use super::volume::{ids, read_ids};
-use super::{Malformed, random, required};
+use super::{Malformed, digest_bytes, optional_digest, random, required};
 use crate::v1;
 use crate::v1::agent_order::Order;
 use crate::v1::agent_refused::Then;
@@ -50,6 +50,7 @@ impl From<HeldTask> for v1::HeldTask {
             name: task.name,
             role: task.role,
             volumes: ids(task.volumes),
+            module: digest_bytes(task.module),
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
@@ -69,6 +70,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
             name: wire.name,
             role: wire.role,
             volumes: read_ids(wire.volumes),
+            module: optional_digest(&wire.module)?,
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),

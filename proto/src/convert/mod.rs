@@ -69,6 +69,15 @@ pub fn digest(bytes: &[u8]) -> Result<Digest, Malformed> {
     })
 }
 
+/// Reads the digest of something that may be unknown; no bytes mean that it is.
+fn optional_digest(bytes: &[u8]) -> Result<Option<Digest>, Malformed> {
+    if bytes.is_empty() { Ok(None) } else { digest(bytes).map(Some) }
+}
+
+fn digest_bytes(digest: Option<Digest>) -> Vec<u8> {
+    digest.map_or_else(Vec::new, |digest| digest.0.to_vec())
+}
+
 /// Reads the random bytes of an operator's request; none means that it has no name.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use super::resources::amount;
 use super::task::millis;
 use super::upkeep::{withheld, withheld_of};
 use super::volume::volumes;
-use super::{Malformed, required};
+use super::{Malformed, digest_bytes, optional_digest, required};
 use crate::v1;
 use crate::v1::watch_event::Event;
 
@@ -154,6 +154,7 @@ impl From<TaskView> for v1::Task {
             name: task.name,
             role: task.role,
             agent: task.agent.0,
+            module: digest_bytes(task.module),
             resources: Some(task.resources.into()),
             group: task.group.map(Into::into),
             is_allocation: task.is_allocation,
@@ -171,6 +172,7 @@ impl TryFrom<v1::Task> for TaskView {
             name: wire.name,
             role: wire.role,
             agent: AgentId(wire.agent),
+            module: optional_digest(&wire.module)?,
             resources: required(wire.resources, "resources of a task")?.try_into()?,
             group: wire.group.map(Into::into),
             is_allocation: wire.is_allocation,

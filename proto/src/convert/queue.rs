@@ -11,7 +11,7 @@ use haggle_core::{
 
 use super::status::{reason, source, task_state};
 use super::task::millis;
-use super::{Malformed, required};
+use super::{Malformed, digest_bytes, optional_digest, required};
 use crate::v1;
 
 impl From<AllocationSpec> for v1::Allocation {
@@ -218,7 +218,7 @@ impl TryFrom<v1::HeldQueue> for HeldQueue {
 
 impl From<HeldRun> for v1::HeldRun {
     fn from(run: HeldRun) -> Self {
-        let Shape { name, resources } = Arc::unwrap_or_clone(run.shape);
+        let Shape { name, resources, module } = Arc::unwrap_or_clone(run.shape);
         Self {
             first: run.first,
             count: run.count,
@@ -226,6 +226,7 @@ impl From<HeldRun> for v1::HeldRun {
             update: run.update.0,
             name,
             resources: Some(resources.into()),
+            module: digest_bytes(module),
         }
     }
 }
@@ -240,7 +241,7 @@ impl TryFrom<v1::HeldRun> for HeldRun {
             count: count(wire.first, wire.count, "count of held tasks")?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),
-            shape: Arc::new(Shape { name: wire.name, resources }),
+            shape: Arc::new(Shape { name: wire.name, resources, module: optional_digest(&wire.module)? }),
         })
     }
 }

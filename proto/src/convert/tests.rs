@@ -269,6 +269,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         name: "count".into(),
         role: "role".to_owned(),
         volumes: volumes(),
+        module: Some(Digest([5; 32])),
         resources: resources(),
         state: TaskState::Running,
         update: UpdateId(3),
@@ -354,7 +355,8 @@ fn queue_update() -> QueueUpdate {
 }
 
 fn held_queue() -> HeldQueue {
-    let shape = Arc::new(haggle_core::queue::Shape { name: "t".into(), resources: resources() });
+    let shape =
+        Arc::new(haggle_core::queue::Shape { name: "t".into(), resources: resources(), module: Some(Digest([6; 32])) });
     let run = HeldRun { first: 3, count: 4, state: TaskState::Running, update: UpdateId(2), shape };
     HeldQueue { allocation: TASK, runs: vec![run] }
 }

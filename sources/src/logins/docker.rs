@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Login, text_of};
+use super::{IdentityToken, Login, OfRegistry, text_of};
 use crate::error::SourceError;
 
 /// How long a helper may take: some ask a service.
@@ -32,6 +32,8 @@ struct Config {
 #[serde(default)]
 struct Entry {
     auth: String,
+    #[serde(rename = "identitytoken")]
+    identity: String,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +44,19 @@ struct Told {
     secret: String,
 }
 
-pub(super) async fn login(file: &Path, registry: &str) -> Result<Option<Login>, SourceError> {
+/// What stands for the name where the secret is an identity token.
+const IDENTITY: &str = "<token>";
+
+impl From<Told> for OfRegistry {
+    fn from(Told { name, secret }: Told) -> Self {
+        match &*name {
+            IDENTITY => Self::Identity(IdentityToken(secret)),
+            _ => Self::Login(Login { name, password: secret }),
+        }
+    }
+}
+
+pub(super) async fn login(file: &Path, registry: &str) -> Result<Option<OfRegistry>, SourceError> {
     let Some(text) = text_of(file)? else { return Ok(None) };
     // The error would show the place, and with it perhaps what is there.
     let config: Config = serde_json::from_str(&text)
@@ -50,14 +64,17 @@ pub(super) async fn login(file: &Path, registry: &str) -> Result<Option<Login>, 
     if let Some(helper) = config.helpers.get(registry) {
         return ask(helper, registry).await;
     }
-    let entry = config.auths.iter().find(|(host, _)| is_of(host, registry));
-    let auth = entry.map(|(_, entry)| entry.auth.as_str()).filter(|auth| !auth.is_empty());
-    if let Some(auth) = auth {
+    let entry = config.auths.iter().find(|(host, _)| is_of(host, registry)).map(|(_, entry)| entry);
+    if let Some(Entry { identity, .. }) = entry.filter(|entry| !entry.identity.is_empty()) {
+        return Ok(Some(OfRegistry::Identity(IdentityToken(identity.clone()))));
+    }
+    if let Some(Entry { auth, .. }) = entry.filter(|entry| !entry.auth.is_empty()) {
         let wrong = || SourceError::Login(format!("the login for {registry} in {} cannot be read", file.display()));
         let decoded = STANDARD.decode(auth.trim()).map_err(|_| wrong())?;
         let decoded = String::from_utf8(decoded).map_err(|_| wrong())?;
         let (name, password) = decoded.split_once(':').ok_or_else(wrong)?;
-        return Ok(Some(Login { name: name.to_owned(), password: password.trim_end_matches('\0').to_owned() }));
+        let login = Login { name: name.to_owned(), password: password.trim_end_matches('\0').to_owned() };
+        return Ok(Some(OfRegistry::Login(login)));
     }
     match (config.store, entry) {
         // Docker names each registry that its store has a login for.
@@ -73,7 +90,7 @@ fn is_of(entry: &str, registry: &str) -> bool {
 }
 
 /// Asks a helper of docker's, a program of this machine.
-async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, SourceError> {
+async fn ask(helper: &str, registry: &str) -> Result<Option<OfRegistry>, SourceError> {
     let failed = |why: &str| SourceError::Login(format!("docker-credential-{helper} {why}"));
     if helper.is_empty() || !helper.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
         return Err(SourceError::Login("docker's config.json names a helper that is no program".to_owned()));
@@ -99,14 +116,14 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, SourceError>
         return Ok(None);
     }
     let told: Told = serde_json::from_slice(&said.stdout).map_err(|_| failed("does not say what it should"))?;
-    Ok(Some(Login { name: told.name, password: told.secret }))
+    Ok(Some(told.into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn found(config: &str, registry: &str) -> Result<Option<Login>, SourceError> {
+    async fn found(config: &str, registry: &str) -> Result<Option<OfRegistry>, SourceError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         std::fs::write(&file, config).unwrap();
@@ -119,7 +136,7 @@ mod tests {
         let config = format!(
             r#"{{"auths": {{"registry.example:5000": {{"auth": "{auth}"}}, "https://hub.example/v1/": {{"auth": "{auth}"}}}}}}"#
         );
-        let login = Login { name: "ada".into(), password: "s:cret".into() };
+        let login = OfRegistry::Login(Login { name: "ada".into(), password: "s:cret".into() });
 
         for (registry, expected) in [
             ("registry.example:5000", Some(&login)),
@@ -129,6 +146,28 @@ mod tests {
         ] {
             assert!(found(&config, registry).await.unwrap().as_ref() == expected, "{registry}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_identity_token_comes_before_the_name_that_docker_keeps_beside_it() {
+        let auth = STANDARD.encode("ada:");
+        let config = format!(r#"{{"auths": {{"a": {{"auth": "{auth}", "identitytoken": "a-refresh-token"}}}}}}"#);
+
+        let login = found(&config, "a").await.unwrap();
+
+        assert!(login == Some(OfRegistry::Identity(IdentityToken("a-refresh-token".into()))));
+        assert!(!format!("{login:?}").contains("refresh"), "{login:?}");
+    }
+
+    #[test]
+    fn a_helper_says_by_the_name_that_its_secret_is_an_identity_token() {
+        let told = |said: &str| OfRegistry::from(serde_json::from_str::<Told>(said).unwrap());
+
+        let token = told(r#"{"ServerURL": "a", "Username": "<token>", "Secret": "a-refresh-token"}"#);
+        let login = told(r#"{"ServerURL": "a", "Username": "ada", "Secret": "s3cret"}"#);
+
+        assert!(token == OfRegistry::Identity(IdentityToken("a-refresh-token".into())));
+        assert!(login == OfRegistry::Login(Login { name: "ada".into(), password: "s3cret".into() }));
     }
 
     #[tokio::test]

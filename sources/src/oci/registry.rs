@@ -1,17 +1,19 @@
 //! One repository of a registry: asks it, and shows it a login or a token when it wants one.
 
-use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, StatusCode};
 use serde::Deserialize;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::client::{Answer, Ask, Http, is_same_place};
 use crate::error::SourceError;
-use crate::logins::Logins;
+use crate::logins::{IdentityToken, Logins, OfRegistry};
 use crate::source::OciRef;
 
 /// What a service of tokens may say.
 const TOKEN_MAX: usize = 256 << 10;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub(super) const HINT: &str = "~/.docker/config.json of the user that fetches has no login for it that it takes; `docker login` \
                                makes one, and so does an entry under auths";
@@ -33,10 +35,11 @@ enum Challenge {
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
+/// As one service names it, or as OAuth 2 has it; some say both.
 #[derive(Deserialize)]
 struct Token {
-    #[serde(alias = "access_token")]
-    token: String,
+    token: Option<String>,
+    access_token: Option<String>,
 }
 
 impl Registry {
@@ -87,28 +90,55 @@ impl Registry {
     async fn meet(&self, http: &Http, challenge: Challenge) -> Result<Option<HeaderValue>, SourceError> {
         let login = self.logins.of_registry(&self.registry).await?;
         let (realm, service, scope) = match challenge {
-            Challenge::Basic => return Ok(login.map(|login| login.basic())),
+            Challenge::Basic => {
+                return Ok(match login {
+                    Some(OfRegistry::Login(login)) => Some(login.basic()),
+                    // It is for a service of tokens, and there is none.
+                    Some(OfRegistry::Identity(_)) | None => None,
+                });
+            }
             Challenge::Bearer { realm, service, scope } => (realm, service, scope),
         };
         let garbled = |what: String| SourceError::Garbled { host: self.registry.clone(), what };
-        let mut url = self.base.join(&realm).map_err(|_| garbled("where its tokens are as no URL".to_owned()))?;
-        url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service)));
-        url.query_pairs_mut().append_pair("scope", scope.as_deref().unwrap_or(&self.scope));
-        let mut ask = Ask::get(url).with(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(login) = login {
-            ask = ask.with(AUTHORIZATION, login.basic());
-        }
-        let answer = http.follow(ask, Some(&self.registry)).await?.content("a token", HINT).await?;
+        let realm = self.base.join(&realm).map_err(|_| garbled("where its tokens are as no URL".to_owned()))?;
+        let scope = scope.unwrap_or_else(|| self.scope.clone());
+        let by = Some(&*self.registry);
+        let answer = match login {
+            // It is in the body, which no redirect is to carry on to somebody else.
+            Some(OfRegistry::Identity(token)) => http.send(refresh(realm, service, &scope, &token), by).await?,
+            Some(OfRegistry::Login(login)) => {
+                http.follow(ask_for(realm, service, &scope).with(AUTHORIZATION, login.basic()), by).await?
+            }
+            None => http.follow(ask_for(realm, service, &scope), by).await?,
+        };
+        let answer = answer.content("a token", HINT).await?;
         let host = answer.host.clone();
         let said = answer.body.all(&host, TOKEN_MAX).await?;
         // The error would show what is there.
-        let token: Token = serde_json::from_slice(&said)
-            .map_err(|_| SourceError::Garbled { host: host.clone(), what: "no token".to_owned() })?;
-        let value = HeaderValue::from_str(&format!("Bearer {}", token.token));
+        let token: Option<Token> = serde_json::from_slice(&said).ok();
+        let token = token.and_then(|token| token.token.or(token.access_token));
+        let token = token.ok_or_else(|| SourceError::Garbled { host: host.clone(), what: "no token".to_owned() })?;
+        let value = HeaderValue::from_str(&format!("Bearer {token}"));
         let mut value = value.map_err(|_| SourceError::Garbled { host, what: "a token that is none".to_owned() })?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
+}
+
+/// How a token is asked for, by the specification of registries.
+fn ask_for(mut realm: Url, service: Option<String>, scope: &str) -> Ask {
+    realm.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", scope);
+    Ask::get(realm).with(ACCEPT, JSON)
+}
+
+/// The same for an identity token, by OAuth 2 as registries have it.
+fn refresh(realm: Url, service: Option<String>, scope: &str, token: &IdentityToken) -> Ask {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", &token.0);
+    form.append_pair("client_id", "haggle").append_pair("scope", scope);
+    form.extend_pairs(service.map(|service| ("service", service)));
+    let ask = Ask { method: Method::POST, body: form.finish().into(), ..Ask::get(realm) };
+    ask.with(ACCEPT, JSON).with(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
 }
 
 impl Challenge {

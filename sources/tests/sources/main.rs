@@ -1,5 +1,6 @@
 //! Servers of every kind, the bad ones among them, and what comes from them.
 
+mod proxies;
 mod registries;
 mod server;
 mod stores;

@@ -153,3 +153,50 @@ async fn a_token_is_asked_for_with_the_login_and_shown_to_the_registry_alone() {
     assert!(alone.contains(&format!("and 127.0.0.1:{} names it", server.port)), "{alone}");
     assert_eq!(tokens.seen().len(), asked.len() + 1, "who is not allowed is not asked");
 }
+
+#[tokio::test]
+async fn an_identity_token_goes_to_the_service_of_tokens_in_the_body_and_to_nobody_it_leads_to() {
+    let content = with("v1", b"\0asm first");
+    let elsewhere = Server::plain(|_| Reply::ok(br#"{"access_token": "a-token"}"#)).await;
+    let place = format!("http://localhost:{}/token", elsewhere.port);
+    let tokens = Server::plain(move |asked| match asked.path.as_str() {
+        "/token" if asked.body.contains("refresh_token=a-refresh%2Ftoken") => {
+            Reply::ok(br#"{"access_token": "a-token", "refresh_token": "another"}"#)
+        }
+        "/moved" => Reply::with("307 Temporary Redirect", &[("location", &place)], b""),
+        _ => Reply::with("401 Unauthorized", &[], b""),
+    })
+    .await;
+    let registry = async |path: &'static str| {
+        let (content, realm) = (Arc::clone(&content), format!("http://localhost:{}{path}", tokens.port));
+        Server::plain(move |asked| match asked.header("authorization") {
+            Some("Bearer a-token") => answer(&content, asked),
+            _ => {
+                let wanted = format!(r#"Bearer realm="{realm}",service="here""#);
+                Reply::with("401 Unauthorized", &[("www-authenticate", &wanted)], b"")
+            }
+        })
+        .await
+    };
+    let (server, moved) = (registry("/token").await, registry("/moved").await);
+    let caller = |of: &Server| {
+        let config = format!(r#"{{"auths": {{"127.0.0.1:{}": {{"identitytoken": "a-refresh/token"}}}}}}"#, of.port);
+        let hosts = [here(of.port), format!("localhost:{}", tokens.port), format!("localhost:{}", elsewhere.port)];
+        Caller::of(&hosts).keeps(".docker/config.json", &config)
+    };
+
+    let (content, _) = caller(&server).fetch(&format!("oci://127.0.0.1:{}/team/app:v1", server.port)).await.unwrap();
+    let refused = caller(&moved).refused(&format!("oci://127.0.0.1:{}/team/app:v1", moved.port)).await;
+
+    assert_eq!(content, b"\0asm first");
+    let asked = &tokens.seen()[0];
+    assert_eq!((asked.path.as_str(), asked.header("authorization")), ("/token", None));
+    assert_eq!(
+        asked.body,
+        "grant_type=refresh_token&refresh_token=a-refresh%2Ftoken&client_id=haggle&scope=repository%3Ateam%2Fapp%3Apull\
+         &service=here"
+    );
+    assert!(server.seen().iter().all(|asked| !asked.body.contains("refresh")));
+    assert!(refused.contains("answered 307") && !refused.contains("refresh"), "{refused}");
+    assert!(elsewhere.seen().is_empty());
+}

@@ -18,6 +18,8 @@ pub(crate) struct Asked {
     /// The path, with what follows a question mark.
     pub(crate) path: String,
     head: String,
+    /// What came behind the head, as text.
+    pub(crate) body: String,
 }
 
 impl Asked {
@@ -77,8 +79,13 @@ impl Server {
 
     /// As `localhost`.
     pub(crate) async fn secure(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::secure_as("localhost", answer).await
+    }
+
+    /// By a certificate of this name.
+    pub(crate) async fn secure_as(name: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -146,7 +153,13 @@ async fn serve(
     }
     let head = String::from_utf8(head).unwrap();
     let path = head.split(' ').nth(1).unwrap().to_owned();
-    let asked = Asked { path, head };
+    let mut asked = Asked { path, head, body: String::new() };
+    let length = asked.header("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    if stream.read_exact(&mut body).await.is_err() {
+        return;
+    }
+    asked.body = String::from_utf8_lossy(&body).into_owned();
     seen.lock().unwrap().push(asked.clone());
     let reply = answer(&asked);
     // Whoever asked may have hung up.

@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use haggle_core::TaskState;
-use haggle_kit::{Cluster, guests, until};
+use haggle_kit::{guests, until};
 use haggle_sdk::{Announcement, TaskId};
-use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Owner, cluster, task, upload};
@@ -53,20 +50,6 @@ async fn each_task_of_a_queue_is_seen_to_wait_to_run_and_to_end() {
     owner.leave().await;
 }
 
-/// What a page is told of what a task has used.
-async fn usage(cluster: &Cluster, token: &str, task: TaskId) -> Option<Value> {
-    let address = cluster.url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let ask = format!(
-        "GET /tasks/{task}/usage.json HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
-    );
-    stream.write_all(ask.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    let body = answer.split_once("\r\n\r\n")?.1;
-    serde_json::from_str(&body[body.find('{')?..=body.rfind('}')?]).ok()
-}
-
 #[tokio::test]
 async fn what_a_task_of_a_queue_uses_while_it_runs_is_told_as_of_any_other() {
     let (cluster, client) = cluster().await;
@@ -77,7 +60,7 @@ async fn what_a_task_of_a_queue_uses_while_it_runs_is_told_as_of_any_other() {
     owner.enqueue(task(busy), 10, 1, false).await;
 
     until("it is told what the task uses", async || {
-        let told = usage(&cluster, token.trim(), owner.id(10)).await?;
+        let told = cluster.page(&format!("/tasks/{}/usage.json", owner.id(10)), token.trim()).await?;
         (told["is_over"] == false && told["usage"]["cpu_seconds"].as_f64()? > 0.0).then_some(())
     })
     .await;

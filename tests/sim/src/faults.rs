@@ -379,6 +379,7 @@ impl World {
                         name: String::new(),
                         role: "role".to_owned(),
                         volumes: Vec::new(),
+                        module: None,
                         resources: Resources::new(MilliCpu::new(most), Bytes::new(most), Bytes::new(0)),
                         state: TaskState::Running,
                         update: UpdateId(u64::MAX),

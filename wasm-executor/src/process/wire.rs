@@ -16,7 +16,7 @@ use super::socket::Reader;
 use crate::event::{Launch, Stream};
 
 /// Grows with every change of the messages. An agent cannot speak to an executor of another version, and ends it.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// What every greeting begins with.
 const MAGIC: [u8; 8] = *b"haggle-x";

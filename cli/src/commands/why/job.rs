@@ -79,6 +79,7 @@ mod tests {
             name: "primes".into(),
             role: "default".into(),
             agent: AgentId(1),
+            module: None,
             resources: Resources::default(),
             group: None,
             is_allocation: false,

@@ -62,6 +62,9 @@ fn told(task: &TaskView) -> Vec<Line<'static>> {
         field("Role", format!("{} ({})", task.role, task.id.framework)),
         field("Quotas", task.resources.to_string()),
     ];
+    if let Some(module) = task.module {
+        lines.push(field("Module", module.to_string()));
+    }
     if let Some(reason) = status.reason {
         lines.push(field("Reason", reason.to_string()));
     }

@@ -298,6 +298,7 @@ fn recover_allocation(stopped: Option<Stop>) -> Command {
         role: "role".to_string(),
         resources: allocation().resources,
         volumes: Vec::new(),
+        module: None,
         group: None,
         trace: None,
     };
@@ -338,7 +339,7 @@ fn an_allocation_whose_end_may_have_been_told_registers_as_ended() {
 #[test]
 fn an_agent_that_restarts_takes_its_queues_over() {
     let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
-    let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });
+    let shape = Arc::new(Shape::from(&*spec(T)));
     let run = |first, count, state| HeldRun {
         first,
         count,

@@ -58,6 +58,49 @@ async fn the_old_endpoints_show_the_same() {
     assert_eq!((&metrics["master/elected"], &metrics["master/slaves_active"]), (&json!(1.0), &json!(1.0)));
 }
 
+/// As Mesos's own page on monitoring calls them, as far as there is such a thing here.
+#[tokio::test]
+async fn the_numbers_have_mesos_names() {
+    let master = master().await;
+    let metrics = get(&master, "/metrics/snapshot").await.json();
+
+    let resources = ["cpus", "gpus", "mem", "disk"];
+    let of = |names: &[&str], after: &[&str]| -> Vec<String> {
+        names.iter().flat_map(|name| after.iter().map(move |after| format!("master/{name}_{after}"))).collect()
+    };
+    let states = [
+        "staging",
+        "starting",
+        "running",
+        "killing",
+        "finished",
+        "killed",
+        "failed",
+        "error",
+        "lost",
+        "dropped",
+        "gone",
+        "gone_by_operator",
+        "unreachable",
+    ];
+    let mut names = of(&resources, &["total", "used", "percent"]);
+    names.extend(of(&["tasks"], &states));
+    names.extend(of(&["slaves", "frameworks"], &["active", "inactive", "connected", "disconnected"]));
+    let single = [
+        "uptime_secs",
+        "elected",
+        "outstanding_offers",
+        "event_queue_dispatches",
+        "slaves_unreachable",
+        "messages_launch_tasks",
+    ];
+    names.extend(single.map(|name| format!("master/{name}")));
+    names.extend(resources.map(|name| format!("allocator/mesos/resources/{name}/total")));
+    for name in names {
+        assert!(metrics[&name].is_f64(), "{name} of {metrics}");
+    }
+}
+
 #[tokio::test]
 async fn anybody_asks_whether_the_master_is_up_and_nothing_of_the_cluster() {
     let master = master().await;

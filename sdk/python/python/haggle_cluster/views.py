@@ -112,13 +112,15 @@ class FrameworkInfo:
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """A task, as an operator sees it. ``kind`` is ``task``, or ``allocation`` for what holds room for a queue of tasks."""
+    """A task, as an operator sees it. ``kind`` is ``task``, or ``allocation`` for what holds room for a queue of tasks;
+    ``module`` is the digest of what it runs, ``None`` for an allocation."""
 
     id: str
     kind: str
     name: str
     role: str
     agent: str
+    module: str | None
     resources: Resources
     group: str | None
     status: Status
@@ -132,6 +134,7 @@ class TaskInfo:
             name=record["name"],
             role=record["role"],
             agent=record["agent"],
+            module=record["module"],
             resources=Resources.of(record["resources"]),
             group=record["group"],
             status=Status.of(record["status"]),

@@ -84,6 +84,7 @@ impl Simulated {
             name: "held".to_owned(),
             role: "role".to_owned(),
             volumes: Vec::new(),
+            module: None,
             resources: each.clone(),
             state: TaskState::Running,
             update: UpdateId(1),
