@@ -86,7 +86,7 @@ impl Allocator {
     }
 
     /// Whether a member would take anything at all, as far as idle agents have not been looked at for it.
-    fn would_take(&self, seat: Seat) -> bool {
+    pub(super) fn would_take(&self, seat: Seat) -> bool {
         self.members.get(&seat).is_some_and(|known| {
             let is_single = |demand: &Demand, urgency| demand.open(urgency).next().is_some();
             let takes = |demand: &Demand| {
