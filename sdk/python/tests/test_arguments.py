@@ -89,7 +89,7 @@ def test_arguments_that_are_tied_to_themselves_or_deep_arrive(executor: Executor
         executor.submit(knots, [1, 1], cycle, deep)
 
 
-@pytest.mark.parametrize("value", [Shade.DARK, iter([1]), (x for x in ()), memoryview(b"a"), threading.Lock(), sys.stdin, Executor], ids=repr)
+@pytest.mark.parametrize("value", [Shade.DARK, iter([1]), (x for x in [1]), memoryview(b"a"), threading.Lock(), sys.stdin, Executor], ids=repr)
 def test_arguments_that_live_here_are_refused_in_words(executor: Executor, value: Any) -> None:
     if repr(value).startswith("<list_iterator"):
         # The standard library has those.

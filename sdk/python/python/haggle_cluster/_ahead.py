@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import time
 from collections import deque
@@ -105,7 +106,7 @@ class _Ahead(Generic[T]):
         self._is_over = True
         try:
             # First: it takes back what it handed over along with others. A thread that is at it does so itself.
-            if not self._submitted.gi_running:
+            if inspect.getgeneratorstate(self._submitted) != inspect.GEN_RUNNING:
                 self._submitted.close()
         finally:
             for future in list(self.futures):
