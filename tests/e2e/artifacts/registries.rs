@@ -26,11 +26,18 @@ async fn an_identity_token_is_enough_to_push_and_to_run_and_is_shown_nowhere() {
         fs::create_dir_all(docker.parent().unwrap()).unwrap();
         fs::write(&docker, config).unwrap();
     };
-    let stranger = ran(&cluster, &["push", &example("hello"), &source]).await;
+    // What the registry leads to speaks plain text.
+    let alone = async |args: &[&str], path: &str| {
+        let mut command = cluster.command(args);
+        command.env("HAGGLE_ARTIFACT_HOSTS", tokens.host()).env("PATH", path);
+        output(command).await
+    };
+    let (path, module) = (env::var("PATH").unwrap(), example("hello"));
+    let stranger = alone(&["push", &module, &source], &path).await;
 
     // As docker writes it; the name beside it is nobody's.
     keep(format!(r#"{{"auths": {{"{}": {{"auth": "YWRhOg==", "identitytoken": "{IDENTITY}"}}}}}}"#, registry.host()));
-    ran(&cluster, &["push", &example("hello"), &source]).await.well();
+    alone(&["push", &module, &source], &path).await.well();
     let run = ran(&cluster, &["run", &source]).await;
     // The same from a helper, which tells by the name what its secret is.
     let helpers = cluster.log("helpers");
@@ -39,10 +46,7 @@ async fn an_identity_token_is_enough_to_push_and_to_run_and_is_shown_nowhere() {
     fs::write(&helper, format!("#!/bin/sh\necho '{{\"Username\":\"<token>\",\"Secret\":\"{IDENTITY}\"}}'\n")).unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o700)).unwrap();
     keep(format!(r#"{{"credHelpers": {{"{}": "kit"}}}}"#, registry.host()));
-    let mut by_helper = cluster.command(&["inspect", &source]);
-    by_helper.env("PATH", format!("{}:{}", helpers.display(), env::var("PATH").unwrap()));
-    by_helper.env("HAGGLE_ARTIFACT_HOSTS", tokens.host());
-    let by_helper = output(by_helper).await;
+    let by_helper = alone(&["inspect", &source], &format!("{}:{path}", helpers.display())).await;
 
     assert!(stranger.stderr.contains("does not let us in (401)"), "{stranger:?}");
     assert_eq!(run.stdout, "hello, world\n", "{run:?}");
