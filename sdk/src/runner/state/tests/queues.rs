@@ -60,7 +60,7 @@ fn after_one(took: Duration, waiting: u64) -> RunnerState {
 
 #[test]
 fn short_tasks_go_into_the_queue_of_an_allocation() {
-    let mut runner = after_one(Duration::from_millis(20), 100);
+    let mut runner = after_one(Duration::from_millis(40), 100);
 
     runner.hear(START, offer(2, 1, 1000));
     let decisions = runner.decide(START);
@@ -103,7 +103,7 @@ fn after_one_with_volume(waiting: u64, shared: bool) -> RunnerState {
     runner.hear(START, offer_with_volume(1, 1000, shared));
     runner.decide(START);
     let end = TaskStatus::new(id(1), UpdateId(1), TaskState::Finished, Source::Executor);
-    runner.hear(START, Event::Update(TaskStatus { usage: Some(used(Duration::from_millis(20))), ..end }));
+    runner.hear(START, Event::Update(TaskStatus { usage: Some(used(Duration::from_millis(40))), ..end }));
     runner.decide(START);
     runner
 }
@@ -163,16 +163,16 @@ fn long_tasks_are_launched_one_by_one() {
 
 #[test]
 fn a_queue_is_refilled_when_it_is_half_empty_and_its_ends_are_acknowledged() {
-    let mut runner = after_one(Duration::from_millis(20), 100);
+    let mut runner = after_one(Duration::from_millis(40), 100);
     runner.hear(START, offer(2, 1, 1000));
     runner.decide(START);
 
-    runner.hear(START, ended(&[3], Duration::from_millis(20)));
+    runner.hear(START, ended(&[3], Duration::from_millis(40)));
     let decisions = runner.decide(START);
     assert_eq!((ends(&decisions), enqueued(&decisions)), (vec![(1, Some(TaskState::Finished), 1)], vec![]));
     assert_eq!(said(&decisions)[0], "acknowledge");
 
-    runner.hear(START, ended(&[4, 5], Duration::from_millis(20)));
+    runner.hear(START, ended(&[4, 5], Duration::from_millis(40)));
     assert_eq!(enqueued(&runner.decide(START)), [(ALLOCATION, vec![(8, 3)], false)]);
 }
 
@@ -188,7 +188,7 @@ fn what_is_left_is_shared_so_that_nobody_works_alone_at_the_end() {
 
 #[test]
 fn an_allocation_is_given_back_after_a_second() {
-    let mut runner = after_one(Duration::from_millis(20), 100);
+    let mut runner = after_one(Duration::from_millis(40), 100);
     runner.hear(START, offer(2, 1, 1000));
     runner.decide(START);
 
@@ -196,7 +196,7 @@ fn an_allocation_is_given_back_after_a_second() {
     assert!(runner.deadline().is_some_and(|deadline| deadline <= later));
     assert_eq!(enqueued(&runner.decide(later)), [(ALLOCATION, vec![], true)]);
 
-    runner.hear(later, ended(&[3, 4, 5, 6, 7], Duration::from_millis(20)));
+    runner.hear(later, ended(&[3, 4, 5, 6, 7], Duration::from_millis(40)));
     assert_eq!(enqueued(&runner.decide(later)), []);
 }
 
@@ -228,7 +228,7 @@ fn tasks_that_differ_in_their_index_are_one_batch() {
 
 #[test]
 fn tasks_that_came_too_late_are_launched_again() {
-    let mut runner = after_one(Duration::from_millis(20), 3);
+    let mut runner = after_one(Duration::from_millis(40), 3);
     runner.hear(START, offer(2, 1, 1000));
     runner.decide(START);
 
@@ -244,7 +244,7 @@ fn tasks_that_came_too_late_are_launched_again() {
 
 #[test]
 fn with_a_silent_agent_all_that_is_in_its_queue_is_waited_for_in_vain() {
-    let mut runner = after_one(Duration::from_millis(20), 3);
+    let mut runner = after_one(Duration::from_millis(40), 3);
     runner.hear(START, offer(2, 1, 1000));
     runner.decide(START);
 
