@@ -1,6 +1,7 @@
 //! `haggle top`: once as JSON, and in a terminal that tmux plays.
 
 use std::process::Command;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use haggle_kit::{AgentFlags, Cluster, binary, until, wasm};
