@@ -7,10 +7,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use super::Environment;
 use crate::process;
@@ -112,22 +114,46 @@ pub(crate) fn stand_in(words: &[OsString]) -> anyhow::Result<Option<ExitStatus>>
     let mut command = Command::new(&cargo);
     // Cargo tells its own children.
     command.env_remove("CARGO").env_remove(CARGO).env_remove(BUILD);
-    if words.first().is_some_and(|word| word == "rustc") {
-        command.args(build.lines()).arg("--message-format=json-render-diagnostics");
-        for (name, _) in env::vars_os() {
-            if OF_PYTHON.iter().any(|of| name.as_encoded_bytes().starts_with(of.as_bytes())) {
-                command.env_remove(name);
-            }
-        }
-    } else {
-        command.args(words);
+    let failed = || format!("cannot start {}", Path::new(&cargo).display());
+    if words.first().is_none_or(|word| word != "rustc") {
+        return Ok(Some(command.args(words).status().with_context(failed)?));
     }
-    Ok(Some(command.status().with_context(|| format!("cannot start {}", Path::new(&cargo).display()))?))
+    command.args(build.lines()).arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
+    for (name, _) in env::vars_os() {
+        if OF_PYTHON.iter().any(|of| name.as_encoded_bytes().starts_with(of.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
+    let mut building = command.spawn().with_context(failed)?;
+    for message in BufReader::new(building.stdout.take().context("cargo says nothing")?).lines() {
+        let message = message.context("cargo says something that is no text")?;
+        if !is_of_a_test(&message) {
+            println!("{message}");
+        }
+    }
+    Ok(Some(building.wait().with_context(failed)?))
+}
+
+/// Whether cargo tells of a program that tests what was selected. One that tests the native part has its name, and whoever looks for
+/// that takes what is told of last.
+fn is_of_a_test(message: &str) -> bool {
+    let message: Value = serde_json::from_str(message).unwrap_or_default();
+    message["profile"]["test"] == true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_native_part_and_the_program_that_tests_it_only_the_first_is_handed_on() {
+        let artifact = |test: bool| format!(r#"{{"reason":"compiler-artifact","profile":{{"test":{test}}}}}"#);
+
+        assert!(is_of_a_test(&artifact(true)));
+        for other in [&*artifact(false), r#"{"reason":"build-finished","success":true}"#, "no json"] {
+            assert!(!is_of_a_test(other), "{other}");
+        }
+    }
 
     #[test]
     fn who_builds_the_package_by_hand_does_so_with_the_same_maturin() {
