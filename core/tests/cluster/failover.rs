@@ -13,14 +13,7 @@ const T: TaskId = TaskId { framework: FrameworkId(1), number: 1 };
 
 /// A master whose predecessor knew an agent of (2, 1024) and a framework.
 fn new_master() -> World {
-    let recovered = Recovered {
-        agents: vec![(AgentId(1), record(size(2, 1024), 1))],
-        frameworks: vec![(FrameworkId(1), framework_record("role"))],
-        last_agent: 4,
-        last_framework: 4,
-        ..remembered()
-    };
-    World::with(Config { agent_timeout: Duration::from_secs(75), ..Config::default() }, recovered)
+    World::with(Config { agent_timeout: Duration::from_secs(75), ..Config::default() }, one_of_each_remembered())
 }
 
 fn agent_returns(world: &mut World) -> (Agent, Vec<Effect>) {

@@ -265,6 +265,17 @@ pub(crate) fn remembered() -> Recovered {
     Recovered { cluster: CLUSTER, epoch: Epoch(1), ..Recovered::default() }
 }
 
+/// One that also remembers an agent of (2, 1024) and a framework.
+pub(crate) fn one_of_each_remembered() -> Recovered {
+    Recovered {
+        agents: vec![(AgentId(1), record(size(2, 1024), 1))],
+        frameworks: vec![(FrameworkId(1), framework_record("role"))],
+        last_agent: 4,
+        last_framework: 4,
+        ..remembered()
+    }
+}
+
 pub(crate) fn member<Id>(id: Id) -> Member<Id> {
     Member { cluster: CLUSTER, id }
 }

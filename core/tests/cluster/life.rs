@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haggle_core::access::Principal;
-use haggle_core::cluster::{AgentCommand, Command, Config, HeldTask, Life, OperatorCommand, Recovered};
+use haggle_core::cluster::{AgentCommand, Command, Config, HeldTask, Life, OperatorCommand};
 use haggle_core::{
     AgentId, FrameworkId, HeldLife, Lapse, Now, Prepared, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
     Usage,
@@ -93,13 +93,7 @@ fn an_end_that_the_master_declares_is_a_moment_too() {
 #[test]
 fn a_master_that_comes_after_another_knows_what_agents_know() {
     let mut world = World::new();
-    let recovered = Recovered {
-        agents: vec![(AgentId(1), record(size(2, 1024), 1))],
-        frameworks: vec![(FrameworkId(1), framework_record("role"))],
-        last_agent: 4,
-        last_framework: 4,
-        ..remembered()
-    };
+    let recovered = one_of_each_remembered();
     world.wait(ms(10_000));
     world.fail_over(Config { agent_timeout: Duration::from_secs(75), ..Config::default() }, recovered);
     let [running, starting, of_an_earlier_agent] = [1, 2, 3].map(|number| TaskId { framework: FrameworkId(1), number });

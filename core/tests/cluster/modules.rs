@@ -1,6 +1,6 @@
 //! Which module a task runs, as whoever looks is told.
 
-use haggle_core::cluster::{Config, HeldTask, Recovered};
+use haggle_core::cluster::{Config, HeldTask};
 use haggle_core::{AgentId, Digest, FrameworkId, TaskId, TaskSpec, TaskState};
 
 use crate::kit::*;
@@ -46,13 +46,7 @@ fn a_task_in_a_queue_has_its_module_and_its_allocation_has_none() {
 #[test]
 fn the_next_master_hears_of_modules_from_agents() {
     let mut world = World::new();
-    let recovered = Recovered {
-        agents: vec![(AgentId(1), record(size(2, 1024), 1))],
-        frameworks: vec![(FrameworkId(1), framework_record("role"))],
-        last_agent: 4,
-        last_framework: 4,
-        ..remembered()
-    };
+    let recovered = one_of_each_remembered();
     world.fail_over(Config::default(), recovered);
     let [told, of_an_old_agent] = [1, 2].map(|number| TaskId { framework: FrameworkId(1), number });
 
