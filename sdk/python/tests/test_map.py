@@ -5,8 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import gc
 import itertools
-import os
-import subprocess
 import sys
 import time
 import traceback
@@ -411,33 +409,3 @@ def test_a_budget_of_fuel_is_that_of_each_call(executor: Executor) -> None:
     assert next(results) == 76
     with pytest.raises(FuelExhausted):
         next(results)
-
-
-INTERRUPTED = """
-import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from haggle_cluster import Cluster
-with Cluster(sys.argv[1], name="interrupted") as cluster, cluster.executor(cpus=0.5) as executor:
-    for at, _ in enumerate(executor.map(time.sleep, [0.002] * 100_000)):
-        if at == 100:
-            print("on its way", flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
-def test_ctrl_c_in_the_middle_of_shared_tasks_leaves_none_behind(cluster: Cluster) -> None:
-    import signal
-
-    program = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, cluster.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert program.stdout is not None
-    assert program.stdout.readline() == b"on its way\n"
-
-    before = time.monotonic()
-    program.send_signal(signal.SIGINT)
-    _, said = program.communicate(timeout=60)
-
-    assert b"KeyboardInterrupt" in said
-    assert time.monotonic() - before < 30
-    assert not any(task.name == "sleep" for task in cluster.tasks())

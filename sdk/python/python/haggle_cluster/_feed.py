@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._chunks import PATIENCE, STUCK, Chunks, Standing
+from ._interrupts import Condition
 from ._native import Refused
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Feed:
         self._policy = Chunks(timeout, most_ahead)
         #: After so many seconds a task begins no further call.
         self.longest = self._policy.longest
-        self._changed = threading.Condition()
+        self._changed = Condition()
         self._waiting: deque[Packed] = deque()
         self._since = 0.0
         # Those that are to have a task of their own.
@@ -112,8 +113,10 @@ class Feed:
 
     def _wake(self) -> None:
         if self._thread is None and self._has_work():
-            self._thread = threading.Thread(target=self._run, name="haggle-map", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="haggle-map", daemon=True)
+            thread.start()
+            # Only now: whoever is interrupted before has another one started.
+            self._thread = thread
         self._changed.notify_all()
 
     def _has_work(self) -> bool:

@@ -254,9 +254,16 @@ class Executor(futures.Executor):
             for item in items:
                 call: Call[Any] = Call(shipped, self)
                 arguments = _dumped(((*shipped.args, *item), shipped.keywords), shipped)
-                with self._lock:
-                    self._calls.add(call)
-                feed.add((call, arguments))
+                try:
+                    with self._lock:
+                        self._calls.add(call)
+                    feed.add((call, arguments))
+                except BaseException as error:
+                    # Interrupted: nobody will ask for it, and perhaps nobody has it.
+                    call.kill()
+                    call._fail(error)
+                    self._forget([call])
+                    raise
                 yield call
         finally:
             feed.end()
@@ -322,11 +329,11 @@ class Executor(futures.Executor):
             self._calls.update(call for call, _ in calls)
         try:
             index = session.submit(spec, flight.heard, collect=True)
+            for call, _ in calls:
+                call._kill = lambda: session.kill(index)
         except BaseException:
             self._forget([call for call, _ in calls])
             raise
-        for call, _ in calls:
-            call._kill = lambda: session.kill(index)
         if any(call.is_kill_wanted for call, _ in calls):
             # Since before there was something to kill.
             session.kill(index)

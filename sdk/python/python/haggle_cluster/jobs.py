@@ -7,11 +7,13 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, TimeoutError
+from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ._interrupts import Condition
 from .errors import ExitCode, HaggleError, Refused, RemoteTraceback, SessionOver, failure
 from .records import Status, Usage, row
 
@@ -105,6 +107,8 @@ class TaskFuture(Future[T], Generic[T]):
 
     def __init__(self, name: str, kill: Callable[[], None] | None = None) -> None:
         super().__init__()
+        # Whoever is interrupted while it looks at this must not keep the thread from telling that hears of all tasks.
+        self._condition = Condition()
         self.name = name
         #: The task's id in the cluster, once it was launched; another one at every try.
         self.task_id: str | None = None
@@ -117,6 +121,36 @@ class TaskFuture(Future[T], Generic[T]):
         #: Whether somebody here asked for its end.
         self.is_kill_wanted = False
         self._kill = kill
+
+    def result(self, timeout: float | None = None) -> T:
+        """What it came to, or raises that. Waits for it, at most so many seconds; then raises ``TimeoutError``."""
+        self._wait(timeout)
+        return super().result()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What it failed by, if it did. Waits as :meth:`result`."""
+        self._wait(timeout)
+        return super().exception()
+
+    def _wait(self, timeout: float | None) -> None:
+        """Not by the condition, so that an interrupt may come at any time."""
+        if self.done():
+            return
+        ended = threading.Lock()
+        ended.acquire()
+
+        def tell(_: Future[T]) -> None:
+            ended.release()
+
+        try:
+            self.add_done_callback(tell)
+            if not ended.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
+                raise TimeoutError
+        finally:
+            with self._condition, contextlib.suppress(ValueError):
+                # Of one that is over, another thread may be at the list.
+                if not self.done():
+                    self._done_callbacks.remove(tell)  # type: ignore[attr-defined]
 
     def cancel(self) -> bool:
         """Takes it back if it was not launched yet. One that runs is asked to end, and raises :class:`Killed`."""
@@ -203,19 +237,11 @@ class TaskFuture(Future[T], Generic[T]):
             self.set_exception(error)
 
     def _may_settle(self) -> bool:
-        """Whether somebody still waits: it was not cancelled."""
-        if self.cancelled():
-            # So that those who wait for several hear of it.
-            self._notify_cancel()
-            return False
-        return self.running() or self.set_running_or_notify_cancel()
-
-    def _notify_cancel(self) -> None:
-        try:
-            self.set_running_or_notify_cancel()
-        except Exception:
-            # It was told already.
-            pass
+        """Whether somebody still waits: it was not cancelled. Those who wait for several hear of one that was."""
+        with self._condition:
+            if self._state in (CANCELLED_AND_NOTIFIED, FINISHED):
+                return False
+            return self.running() or self.set_running_or_notify_cancel()
 
 
 @dataclass(frozen=True)
