@@ -54,6 +54,18 @@ impl Histogram {
         self.sum
     }
 
+    /// A time below which so many of a million are, or at which: the bound of a bucket, and the largest bound for what is above all.
+    /// `None` when there are none.
+    pub fn quantile(&self, of_a_million: u64) -> Option<Duration> {
+        let wanted = self.count().saturating_mul(of_a_million).div_ceil(1_000_000).max(1);
+        let mut so_far = 0;
+        let mut reached = self.buckets().skip_while(|&(_, count)| {
+            so_far += count;
+            so_far < wanted
+        });
+        reached.next().map(|(bound, _)| bound.unwrap_or(BOUNDS[BOUNDS.len() - 1]))
+    }
+
     /// The bound of each bucket and how many are in it; the last has no bound.
     pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
         BOUNDS.into_iter().map(Some).chain([None]).zip(self.counts)
@@ -78,6 +90,20 @@ mod tests {
         let millis = |millis: u64| Some(Duration::from_micros(millis));
         assert_eq!(filled, [(millis(1), 1), (millis(1_000), 1), (millis(2_500), 1), (None, 1)]);
         assert_eq!((histogram.count(), histogram.sum()), (4, Duration::MAX));
+    }
+
+    #[test]
+    fn a_quantile_is_the_bound_below_which_so_many_are() {
+        let mut histogram = Histogram::default();
+        assert_eq!(histogram.quantile(500), None);
+        (0..98).for_each(|_| histogram.record(Duration::from_micros(700)));
+        histogram.record(Duration::from_millis(40));
+        histogram.record(Duration::from_secs(600));
+
+        let quantiles =
+            [0, 500, 980, 981, 990, 991, 1_000].map(|part| histogram.quantile(part * 1_000).unwrap().as_millis());
+
+        assert_eq!(quantiles, [1, 1, 1, 50, 50, 60_000, 60_000]);
     }
 
     #[test]

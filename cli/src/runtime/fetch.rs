@@ -10,6 +10,7 @@ use super::error::{FetchError, RuntimeError};
 use super::npm::Npm;
 use super::pip::{Pip, PipError};
 use super::store::{Record, Source, Store, digest, read_module};
+use crate::output::Fetching;
 
 /// Licences of one package.
 const LICENCES_MAX: usize = 64;
@@ -80,7 +81,11 @@ impl Tool {
     fn unpack(&self, release: &Release, folder: &Path, quiet: bool) -> Result<(), FetchError> {
         match self {
             Self::Pip(pip) => unpack(pip, release, folder, quiet)?,
-            Self::Npm(npm) => npm.unpack(&release.requirement(), folder)?,
+            Self::Npm(npm) => {
+                // It draws nothing itself where its errors are read.
+                let _shown = (!quiet).then(|| Fetching::unmeasured(release.requirement()));
+                npm.unpack(&release.requirement(), folder)?;
+            }
         }
         Ok(())
     }

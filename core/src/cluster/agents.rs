@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent, Rejection};
 use super::refusal::Refusal;
 use super::state::{Agent, Presence, State};
-use super::tally::OfferEnd;
+use super::tally::{AgentMove, OfferEnd};
 use super::timers::Timer;
 use super::{enrol, maintenance, offers, reconcile, rhythm, updates, withdrawal};
 use crate::access::Verb;
@@ -228,6 +228,7 @@ fn give_up(
         }
     }
     out.push(Effect::Remember(Change::AgentRemoved(id)));
+    state.tally.agent_moves(AgentMove::Removed);
     state.drop_orphans(id);
     state.allocator.remove_agent(id);
     state.has_seen(id);

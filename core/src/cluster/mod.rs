@@ -64,7 +64,7 @@ pub use effect::{
 pub use figures::Figures;
 pub use refusal::Refusal;
 pub use rhythm::{answers_each, heartbeat_every};
-pub use tally::{OfferEnd, Processor, Tally};
+pub use tally::{AgentMove, OfferEnd, Processor, Tally};
 pub use task_views::{TaskCursor, TaskGlance};
 pub use view::{
     AgentView, AheadView, Counts, FrameworkView, Life, MaintenanceView, OfferView, PhaseView, PrincipalView,

@@ -13,6 +13,7 @@ use super::queued::Stands;
 use super::refusal::Refusal;
 use super::sessions::Peer;
 use super::state::{Agent, Presence, Registering, State};
+use super::tally::AgentMove;
 use super::timers::Timer;
 use super::views::in_queues;
 use super::{agents, enrol, volumes};
@@ -271,6 +272,7 @@ fn admit(
         agent.reserved = known.reserved;
         agent.volumes = known.volumes.unconfirmed();
     }
+    state.tally.agent_moves(if before.is_some() { AgentMove::Returned } else { AgentMove::Joined });
     agent.registering = Some(Box::new(registering));
     state.allocator.set_agent(id, &agent.info);
     state.allocator.set_revocable(id, MilliCpu::ZERO);

@@ -41,11 +41,37 @@ impl OfferEnd {
     }
 }
 
+/// What an agent did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentMove {
+    /// It joined the cluster.
+    Joined,
+    /// It registered again: after a restart or a lost connection, or with a new master.
+    Returned,
+    /// It left, or was given up for good.
+    Removed,
+}
+
+impl AgentMove {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Joined, Self::Returned, Self::Removed];
+
+    /// As metrics call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Returned => "returned",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// The numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     offers_made: u64,
     offers_ended: [u64; OfferEnd::ALL.len()],
+    agents_moved: [u64; AgentMove::ALL.len()],
     agents_examined: u64,
     launched: u64,
     not_launched: BTreeMap<Reason, u64>,
@@ -76,6 +102,11 @@ impl Tally {
     /// Offers that came to this end.
     pub fn offers_ended(&self, end: OfferEnd) -> u64 {
         self.offers_ended[end as usize]
+    }
+
+    /// How often agents did this.
+    pub fn agents_moved(&self, what: AgentMove) -> u64 {
+        self.agents_moved[what as usize]
     }
 
     /// How often an agent was looked at for whoever would take what is free there.
@@ -119,6 +150,10 @@ impl Tally {
 
     pub(super) fn offer_ends(&mut self, end: OfferEnd, offers: usize) {
         self.offers_ended[end as usize] += offers as u64;
+    }
+
+    pub(super) fn agent_moves(&mut self, what: AgentMove) {
+        self.agents_moved[what as usize] += 1;
     }
 
     pub(super) fn examined(&mut self, agents: usize) {
@@ -172,5 +207,25 @@ impl Tally {
     pub(super) fn goes(&mut self, state: TaskState, tasks: u64) {
         let known = &mut self.known[state as usize];
         *known = known.saturating_sub(usize::try_from(tasks).unwrap_or(usize::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::*;
+
+    #[test]
+    fn roles_beyond_the_first_thousand_are_counted_as_one() {
+        let mut tally = Tally::default();
+        let usage = Usage { cpu: Duration::from_secs(1), ..Usage::default() };
+        let end = (TaskState::Finished, None);
+        (0..ROLES_MAX + 5).for_each(|role| tally.ends(&format!("role-{role}"), end, Some(&usage), 1));
+        tally.ends("role-7", end, Some(&usage), 1);
+
+        assert_eq!(tally.cpu().count(), ROLES_MAX + 1);
+        let of = |name: &str| tally.cpu().find(|&(role, _)| role == name).map(|(_, cpu)| cpu.used.as_secs());
+        assert_eq!([of("role-7"), of("role-1003"), of(Tally::OTHER_ROLES)], [Some(2), None, Some(5)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentCommand, Cluster, OfferEnd, Processor};
+use haggle_core::cluster::{AgentCommand, AgentMove, Cluster, OfferEnd, Processor, Tally};
 use haggle_core::{Now, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId, Usage};
 
 use crate::kit::*;
@@ -103,4 +103,21 @@ fn a_launch_that_is_refused_is_counted_by_its_reason() {
 
     let refused: Vec<_> = world.cluster.tally().not_launched().collect();
     assert_eq!(refused, [(Reason::TaskInvalid, 1), (Reason::InvalidOffers, 1)]);
+}
+
+#[test]
+fn an_agent_is_counted_when_it_joins_comes_back_and_is_gone() {
+    let mut world = World::new();
+    let agent = world.agent(2, 1024);
+    world.agent(2, 1024);
+    world.disconnect(agent);
+    let (agent, _) = world.register(Some(agent.id), size(2, 1024), vec![]);
+
+    world.agent_says(agent, AgentCommand::Leave);
+
+    let tally = world.cluster.tally();
+    assert_eq!(
+        AgentMove::ALL.map(|what| (what.name(), tally.agents_moved(what))),
+        [("joined", 2), ("returned", 1), ("removed", 1)]
+    );
 }

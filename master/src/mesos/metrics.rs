@@ -1,17 +1,37 @@
 //! `/metrics/snapshot`: the master's own numbers by Mesos's names, for exporters and dashboards of old.
 
-use haggle_core::TaskState;
+use std::time::Duration;
+
 use haggle_core::access::{Denied, Principal, Verb};
-use haggle_core::cluster::{Cluster, Counts, Figures, OfferEnd, Tally};
+use haggle_core::cluster::{AgentMove, Cluster, Counts, Figures, OfferEnd, RoleView, Tally};
+use haggle_core::{Histogram, Resources, TaskState};
+use haggle_mesos::meaning::role_out;
 use haggle_mesos::wire::master::Metric;
 use serde_json::{Map, Value};
+use sysinfo::System;
+use tokio::task::spawn_blocking;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::Response;
 
 use super::{Mesos, answer};
+use crate::metrics::Measured;
 
 const MIB: f64 = (1 << 20) as f64;
+
+/// Roles in one answer, by path.
+const ROLES_MAX: usize = 1_000;
+
+/// How much there is of something, as Mesos counts it.
+type Amount = fn(&Resources) -> f64;
+
+/// What Mesos knows resources of.
+const KINDS: [(&str, Amount); 4] = [
+    ("cpus", |resources| resources.cpus.as_cores()),
+    ("mem", |resources| resources.mem.get() as f64 / MIB),
+    ("disk", |resources| resources.disk.get() as f64 / MIB),
+    ("gpus", |resources| resources.scalar("gpus") as f64 / 1_000.0),
+];
 
 /// The page.
 pub(super) async fn answer(mesos: &Mesos, who: &Principal) -> Result<Response<Body>, Status> {
@@ -32,21 +52,35 @@ async fn all(mesos: &Mesos, who: &Principal) -> Result<Vec<(String, f64)>, Statu
         return Err(Status::permission_denied(Denied { who: who.clone(), verb: Verb::ReadMetrics }.to_string()));
     }
     let _place = mesos.0.handle.house().list()?;
-    let look = |cluster: &Cluster, _| (cluster.figures(), cluster.counts(), cluster.tally().clone());
-    let (figures, counts, tally) = mesos.0.handle.ask(look).await?;
+    let of = who.clone();
+    let look = move |cluster: &Cluster, _| {
+        let (roles, _) = cluster.roles_page(&of, None, ROLES_MAX);
+        (cluster.figures(), cluster.counts(), cluster.tally().clone(), roles)
+    };
+    let (figures, counts, tally, roles) = mesos.0.handle.ask(look).await?;
+    // It reads files.
+    let machine = spawn_blocking(Machine::look).await.ok().flatten();
     let mut metrics = Vec::new();
     let mut tell = |name: &str, value: f64| metrics.push((name.to_owned(), value));
     tell("master/uptime_secs", mesos.0.began.elapsed().as_secs_f64());
     tell("master/elected", 1.0);
+    // Whatever waits for the master waits in one queue.
     tell("master/event_queue_dispatches", mesos.0.handle.requests_waiting() as f64);
-    peers(&figures, &mut tell);
+    tell("master/event_queue_messages", 0.0);
+    tell("master/event_queue_http_requests", 0.0);
+    peers(&figures, &tally, &mut tell);
     resources(&figures, &mut tell);
     tasks(&tally, &mut tell);
     offers(&counts, &tally, &mut tell);
+    roles.iter().for_each(|role| shares(role, &mut tell));
+    timings(&mesos.0.handle.timings().get(), &mut tell);
+    if let Some(machine) = machine {
+        machine.tell(&mut tell);
+    }
     Ok(metrics)
 }
 
-fn peers(figures: &Figures, tell: &mut impl FnMut(&str, f64)) {
+fn peers(figures: &Figures, tally: &Tally, tell: &mut impl FnMut(&str, f64)) {
     let connected = figures.agents_active + figures.agents_draining + figures.agents_withdrawn;
     tell("master/slaves_active", figures.agents_active as f64);
     tell("master/slaves_connected", connected as f64);
@@ -57,17 +91,15 @@ fn peers(figures: &Figures, tell: &mut impl FnMut(&str, f64)) {
     tell("master/frameworks_connected", figures.frameworks_connected as f64);
     tell("master/frameworks_disconnected", figures.frameworks_disconnected as f64);
     tell("master/frameworks_inactive", figures.frameworks_disconnected as f64);
+    tell("master/slave_registrations", tally.agents_moved(AgentMove::Joined) as f64);
+    tell("master/slave_reregistrations", tally.agents_moved(AgentMove::Returned) as f64);
+    tell("master/slave_removals", tally.agents_moved(AgentMove::Removed) as f64);
 }
 
 fn resources(figures: &Figures, tell: &mut impl FnMut(&str, f64)) {
     let Figures { total, used, offered, .. } = figures;
-    let gpus = |resources: &haggle_core::Resources| resources.scalar("gpus") as f64 / 1_000.0;
-    for (name, total, used, offered) in [
-        ("cpus", total.cpus.as_cores(), used.cpus.as_cores(), offered.cpus.as_cores()),
-        ("mem", total.mem.get() as f64 / MIB, used.mem.get() as f64 / MIB, offered.mem.get() as f64 / MIB),
-        ("disk", total.disk.get() as f64 / MIB, used.disk.get() as f64 / MIB, offered.disk.get() as f64 / MIB),
-        ("gpus", gpus(total), gpus(used), gpus(offered)),
-    ] {
+    for (name, amount) in KINDS {
+        let (total, used, offered) = (amount(total), amount(used), amount(offered));
         tell(&format!("master/{name}_total"), total);
         tell(&format!("master/{name}_used"), used);
         tell(&format!("master/{name}_percent"), if total > 0.0 { used / total } else { 0.0 });
@@ -95,4 +127,84 @@ fn offers(counts: &Counts, tally: &Tally, tell: &mut impl FnMut(&str, f64)) {
     tell("master/outstanding_offers", counts.offers as f64);
     tell("master/messages_decline_offers", tally.offers_ended(OfferEnd::Declined) as f64);
     tell("master/offers_sent", tally.offers_made() as f64);
+}
+
+/// The share of a role, and its quota with what counts towards it, where it has one.
+fn shares(role: &RoleView, tell: &mut impl FnMut(&str, f64)) {
+    let name = role_out(&role.name);
+    tell(&format!("allocator/mesos/roles/{name}/shares/dominant"), role.share.as_f64());
+    let Some(quota) = &role.quota else { return };
+    let limit = &quota.limit;
+    let limits = [
+        limit.cpus.map(|cpus| cpus.as_cores()),
+        limit.mem.map(|mem| mem.get() as f64 / MIB),
+        limit.disk.map(|disk| disk.get() as f64 / MIB),
+        limit.scalars.get("gpus").map(|&gpus| gpus as f64 / 1_000.0),
+    ];
+    for ((kind, amount), limit) in KINDS.into_iter().zip(limits) {
+        let mut of_kind =
+            |what: &str, value| tell(&format!("allocator/mesos/quota/roles/{name}/resources/{kind}/{what}"), value);
+        of_kind("guarantee", amount(&quota.guarantee));
+        of_kind("offered_or_allocated", amount(&role.used) + amount(&role.offered));
+        if let Some(limit) = limit {
+            of_kind("limit", limit);
+        }
+    }
+}
+
+fn timings(measured: &Measured, tell: &mut impl FnMut(&str, f64)) {
+    tell("allocator/mesos/allocation_runs", measured.allocations.count() as f64);
+    timer("allocator/mesos/allocation_run_ms", &measured.allocations, tell);
+    timer("registrar/state_store_ms", &measured.writes, tell);
+}
+
+/// In milliseconds. Mesos has the last one under the plain name, here is their mean; and what others are below is told to a bound of the
+/// buckets that they are counted in.
+fn timer(name: &str, took: &Histogram, tell: &mut impl FnMut(&str, f64)) {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+    tell(&format!("{name}/count"), took.count() as f64);
+    tell(name, milliseconds(took.sum()) / took.count().max(1) as f64);
+    for (part, of_a_million) in [
+        ("min", 0),
+        ("p50", 500_000),
+        ("p90", 900_000),
+        ("p95", 950_000),
+        ("p99", 990_000),
+        ("p999", 999_000),
+        ("p9999", 999_900),
+        ("max", 1_000_000),
+    ] {
+        tell(&format!("{name}/{part}"), milliseconds(took.quantile(of_a_million).unwrap_or_default()));
+    }
+}
+
+/// The master's machine.
+struct Machine {
+    cores: usize,
+    /// Some systems know none.
+    load: Option<sysinfo::LoadAvg>,
+    memory: u64,
+    free: u64,
+}
+
+impl Machine {
+    /// `None` where the system does not tell.
+    fn look() -> Option<Self> {
+        let mut system = System::new().ok()?;
+        system.refresh_memory();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let load = System::load_average().ok();
+        Some(Self { cores, load, memory: system.total_memory(), free: system.free_memory() })
+    }
+
+    fn tell(&self, tell: &mut impl FnMut(&str, f64)) {
+        tell("system/cpus_total", self.cores as f64);
+        if let Some(load) = &self.load {
+            tell("system/load_1min", load.one);
+            tell("system/load_5min", load.five);
+            tell("system/load_15min", load.fifteen);
+        }
+        tell("system/mem_total_bytes", self.memory as f64);
+        tell("system/mem_free_bytes", self.free as f64);
+    }
 }

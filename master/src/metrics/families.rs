@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use haggle_core::cluster::{Counts, Figures, OfferEnd, Processor, Tally};
+use haggle_core::cluster::{AgentMove, Counts, Figures, OfferEnd, Processor, Tally};
 use haggle_core::{Resources, TaskState};
 use haggle_otlp::Figures as Spans;
 use haggle_proto::v1;
@@ -94,6 +94,8 @@ impl Whole {
             ("unreachable", agents_unreachable),
         ];
         page.gauges("haggle_agents", "Known agents", None, by("state", agents))?;
+        let moves = AgentMove::ALL.map(|what| ([("what", what.name())], self.tally.agents_moved(what) as f64));
+        page.counters("haggle_agents_moved", "How often agents joined, came back and were removed", None, moves)?;
         let Figures { frameworks_connected, frameworks_disconnected, .. } = self.figures;
         let frameworks = [("connected", frameworks_connected), ("disconnected", frameworks_disconnected)];
         page.gauges("haggle_frameworks", "Known frameworks", None, by("state", frameworks))?;

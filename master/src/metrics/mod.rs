@@ -34,7 +34,7 @@ use process::Process;
 use roles::RoleRow;
 
 pub(crate) use agents::AgentFigures;
-pub(crate) use timings::Timings;
+pub(crate) use timings::{Measured, Timings};
 
 /// Roles in one answer, by path. An answer with so many has half a MiB.
 const ROLES_MAX: usize = 1_000;
@@ -73,13 +73,16 @@ impl Metrics {
 
     async fn scrape(&self, who: &Principal) -> Result<Scrape, Status> {
         let of = who.clone();
-        let roles = move |cluster: &Cluster, _| (cluster.roles_page(&of, None, ROLES_MAX), cluster.volumes_of_roles());
+        let roles = move |cluster: &Cluster, _| {
+            // One more, to know whether there is one more.
+            (cluster.roles_page(&of, None, ROLES_MAX + 1), cluster.volumes_of_roles())
+        };
         let ((roles, next), volumes) = self.handle.ask(roles).await?;
         let row = |view: RoleView| {
             let (volumes, room) = volumes.get(&view.name).copied().unwrap_or_default();
             RoleRow { view, volumes, room }
         };
-        let roles = roles.into_iter().map(row).collect();
+        let roles = roles.into_iter().take(ROLES_MAX).map(row).collect();
         let whole = if who.may_all(Verb::ReadMetrics) { Some(self.whole().await?) } else { None };
         Ok(Scrape { roles, more_roles: next.is_some(), whole })
     }

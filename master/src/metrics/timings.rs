@@ -9,12 +9,13 @@ use haggle_core::Histogram;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timings(Arc<Mutex<Measured>>);
 
+/// So far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// Who is offered what, once for each batch.
-    pub(super) allocations: Histogram,
+    pub(crate) allocations: Histogram,
     /// Writing to the registry.
-    pub(super) writes: Histogram,
+    pub(crate) writes: Histogram,
 }
 
 impl Timings {
@@ -26,7 +27,7 @@ impl Timings {
         self.change(|measured| measured.writes.record(took));
     }
 
-    pub(super) fn get(&self) -> Measured {
+    pub(crate) fn get(&self) -> Measured {
         self.change(|measured| measured.clone())
     }
 

@@ -150,6 +150,24 @@ async fn whoever_sees_some_roles_alone_reads_of_those_alone() {
 }
 
 #[tokio::test]
+async fn of_more_than_a_thousand_roles_the_first_are_told_and_that_there_are_more() {
+    let master = Master::start(Config::new(loopback())).await.unwrap();
+    let mut operator = operator(&master).await;
+    let mut roles = (0..).map(|at| format!("role-{at:04}"));
+    let mut scrape_with = async |more: usize| {
+        for role in roles.by_ref().take(more) {
+            operator.set_weight(v1::SetWeightRequest { role, weight: Some(2), request: Vec::new() }).await.unwrap();
+        }
+        let answer = scrape(&master, &owners(&master)).await;
+        let told = answer.lines().filter(|line| line.starts_with("haggle_role_weight{")).count();
+        (told, value(&answer, "haggle_roles_left_out"), answer.contains("role-0999"), answer.contains("role-1000"))
+    };
+
+    assert_eq!(scrape_with(1_000).await, (1_000, Some(0.0), true, false));
+    assert_eq!(scrape_with(1).await, (1_000, Some(1.0), true, false));
+}
+
+#[tokio::test]
 async fn whoever_may_not_is_told_so_in_the_words_of_http() {
     let master = Master::start(Config::new(loopback())).await.unwrap();
     let framework = create(&master, wanted(PrincipalKind::Framework, "", &[])).await.text;

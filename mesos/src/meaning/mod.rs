@@ -47,7 +47,7 @@ pub(crate) fn role_in(role: &str) -> String {
 }
 
 /// A role as Mesos calls it.
-pub(crate) fn role_out(role: &str) -> String {
+pub fn role_out(role: &str) -> String {
     if role == FrameworkInfo::DEFAULT_ROLE { ANY_ROLE.to_owned() } else { role.to_owned() }
 }
 

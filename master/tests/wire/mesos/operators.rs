@@ -1,11 +1,11 @@
 //! What operators, their dashboards and exporters ask.
 
-use haggle_proto::v1::{PrincipalKind, TaskState};
+use haggle_proto::v1::{self, PrincipalKind, TaskState};
 use serde_json::json;
 
 use super::kit::{JSON, Scheduler, Stream, ask, authorization, call, get, master, task};
 use crate::access::{create, wanted};
-use crate::peers::Agent;
+use crate::peers::{Agent, operator};
 
 const OPERATOR: &str = "/api/v1/operator";
 
@@ -91,14 +91,48 @@ async fn the_numbers_have_mesos_names() {
         "elected",
         "outstanding_offers",
         "event_queue_dispatches",
+        "event_queue_messages",
+        "event_queue_http_requests",
+        "slave_registrations",
+        "slave_reregistrations",
+        "slave_removals",
         "slaves_unreachable",
         "messages_launch_tasks",
     ];
     names.extend(single.map(|name| format!("master/{name}")));
     names.extend(resources.map(|name| format!("allocator/mesos/resources/{name}/total")));
+    for timer in ["allocator/mesos/allocation_run_ms", "registrar/state_store_ms"] {
+        let of = ["count", "min", "max", "p50", "p90", "p95", "p99", "p999", "p9999"];
+        names.push(timer.to_owned());
+        names.extend(of.map(|of| format!("{timer}/{of}")));
+    }
+    names.push("allocator/mesos/allocation_runs".to_owned());
+    let system = ["cpus_total", "load_1min", "load_5min", "load_15min", "mem_total_bytes", "mem_free_bytes"];
+    names.extend(system.map(|name| format!("system/{name}")));
     for name in names {
         assert!(metrics[&name].is_f64(), "{name} of {metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_role_with_a_quota_has_its_numbers_by_mesos_names() {
+    let master = master().await;
+    let _agent = Agent::register(&master, None).await;
+    let guarantee = v1::Resources { milli_cpus: 500, ..Default::default() };
+    let limit =
+        v1::Ceiling { mem_bytes: Some(64 << 20), scalars: [("gpus".to_owned(), 2_000)].into(), ..Default::default() };
+    let quota = v1::Quota { guarantee: Some(guarantee), limit: Some(limit) };
+    let quota = v1::SetQuotaRequest { role: "eng".to_owned(), quota: Some(quota), ..Default::default() };
+    operator(&master).await.set_quota(quota).await.unwrap();
+
+    let metrics = get(&master, "/metrics/snapshot").await.json();
+
+    let of = |what: &str| metrics[format!("allocator/mesos/quota/roles/eng/resources/{what}")].as_f64();
+    assert_eq!([of("cpus/guarantee"), of("cpus/limit")], [Some(0.5), None]);
+    assert_eq!([of("mem/limit"), of("gpus/limit")], [Some(64.0), Some(2.0)]);
+    assert_eq!(of("cpus/offered_or_allocated"), Some(0.0));
+    assert_eq!(metrics["allocator/mesos/roles/eng/shares/dominant"], 0.0);
+    assert_eq!((&metrics["master/slave_registrations"], &metrics["master/slave_removals"]), (&json!(1.0), &json!(0.0)));
 }
 
 #[tokio::test]
