@@ -1,17 +1,27 @@
 //! What an interpreter costs before the first line of a script: as a task, and natively beside it.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use haggle_kit::{Home, binary};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::Effort;
+use crate::executor::proc::{family, memory};
 use crate::figure::{Figure, Goal};
 
 /// Scripts in one turn of each kind. The turns alternate, so that all have the same machine.
 const IN_A_TURN: usize = 5;
+
+/// Tasks whose memory is compared.
+const FEW: usize = 2;
+const MANY: usize = 12;
+
+/// Says that it has begun, and stays.
+const STAYS: &str = "import time\nprint('hi', flush=True)\ntime.sleep(600)";
 
 pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let place = Place::new()?;
@@ -39,7 +49,18 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         native,
         Figure::new("the task's beside the process's", "times", Goal::Below(1.0), vec![ratio]),
         figure("`console.log('hi')` in JavaScript, as a task", Goal::Below(2.0), javascript),
+        unshared(&place, effort)?,
     ])
+}
+
+/// What a Python task that has begun holds and shares with nobody: what more of them hold more.
+fn unshared(place: &Place, effort: Effort) -> anyhow::Result<Figure> {
+    let mut samples = Vec::new();
+    for _ in 0..effort.of(3, 1) {
+        let (few, many) = (place.held_by(FEW)?, place.held_by(MANY)?);
+        samples.push(many.saturating_sub(few) as f64 / (MANY - FEW) as f64 / f64::from(1 << 20));
+    }
+    Ok(Figure::new("memory of a Python task that is not shared with others", "MiB", Goal::AllBelow(5.0), samples))
 }
 
 struct Place {
@@ -60,6 +81,22 @@ impl Place {
         Home::below(self.dir.path()).take_in(&mut command);
         command.args(args).env("XDG_CACHE_HOME", &self.cache).stdin(Stdio::null());
         command
+    }
+
+    /// Bytes of memory of their own that executors have while they hold so many Python tasks.
+    fn held_by(&self, tasks: usize) -> anyhow::Result<u64> {
+        let instances = tasks.to_string();
+        let args = ["run", "-c", STAYS, "--runtime", "python", "--instances", &instances, "--cpus", "0.1"];
+        let mut run = self.haggle(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let said = BufReader::new(run.stdout.take().context("its output is piped")?);
+        let begun = said.lines().map_while(Result::ok).filter(|line| line.ends_with("hi")).take(tasks).count();
+        let executors = family(run.id()).into_iter().skip(1);
+        let held: anyhow::Result<u64> = executors.map(|pid| Ok(memory(pid, "smaps_rollup", "Anonymous")?.get())).sum();
+        // It takes its executors along, as killed at once it would not.
+        kill_process(Pid::from_child(&run), Signal::TERM)?;
+        run.wait()?;
+        anyhow::ensure!(begun == tasks, "{begun} of {tasks} tasks began");
+        held
     }
 
     /// The CPU time of some tasks, in milliseconds.

@@ -47,7 +47,7 @@ pub(crate) fn held(pid: u32) -> anyhow::Result<Bytes> {
 }
 
 /// A process and all that it started, as far as they run.
-pub(super) fn family(pid: u32) -> Vec<u32> {
+pub(crate) fn family(pid: u32) -> Vec<u32> {
     let mut pids = vec![pid];
     let mut next = 0;
     while let Some(&pid) = pids.get(next) {
