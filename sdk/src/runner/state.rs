@@ -279,7 +279,8 @@ impl RunnerState {
         self.bargain(now);
         self.survey(now);
         let mut out = std::mem::take(&mut self.out);
-        if !self.acks.is_empty() {
+        let goes_along = !out.commands.is_empty() || !self.acks_can_wait();
+        if goes_along && !self.acks.is_empty() {
             out.commands.insert(0, FrameworkCommand::Acknowledge(std::mem::take(&mut self.acks)));
         }
         out

@@ -2,7 +2,8 @@
 //!
 //! A runner opens one where more tasks of a kind wait than an offer has room for, and the last ones were short. It puts in as
 //! many as take some time together, refills the queue when it is half empty, and gives the room back after a second, so that
-//! whoever else waits for it has their turn. The volumes that the tasks mount are the queue's until then.
+//! whoever else waits for it has their turn; and before that where nothing waits for the queue and other tasks of the runner do. The volumes
+//! that the tasks mount are the queue's until then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,6 +156,9 @@ impl RunnerState {
                 let kind = kind.clone();
                 let more = self.waiting.take_first(&kind, usize::try_from(depth - queued).unwrap_or(usize::MAX));
                 self.enqueue(now, number, more);
+            } else if queued <= depth / 2 && !self.waiting.is_empty() {
+                // Tasks of other kinds wait, for its room perhaps.
+                self.enqueue_in(number, Vec::new(), true);
             }
         }
     }
@@ -163,6 +167,13 @@ impl RunnerState {
     pub(super) fn next_turn(&self) -> Option<Now> {
         let open = self.allocations.values().filter(|allocation| !allocation.closed);
         open.map(|allocation| allocation.opened + TURN).min()
+    }
+
+    /// Whether all that is to be acknowledged are ends in queues that are refilled before long, or closed when their turn is over: then
+    /// the acknowledgements go along with that. One by itself costs everybody on its way as much as the news that it is of.
+    pub(super) fn acks_can_wait(&self) -> bool {
+        let is_refilled = |allocation: &Allocation| !allocation.closed && self.waiting.count(&allocation.kind) > 0;
+        self.acks.iter().all(|ack| self.allocations.get(&ack.task.number).is_some_and(is_refilled))
     }
 
     fn enqueue(&mut self, now: Now, number: u64, indexes: Vec<u64>) {

@@ -169,11 +169,38 @@ fn a_queue_is_refilled_when_it_is_half_empty_and_its_ends_are_acknowledged() {
 
     runner.hear(START, ended(&[3], Duration::from_millis(40)));
     let decisions = runner.decide(START);
-    assert_eq!((ends(&decisions), enqueued(&decisions)), (vec![(1, Some(TaskState::Finished), 1)], vec![]));
-    assert_eq!(said(&decisions)[0], "acknowledge");
+    assert_eq!((ends(&decisions), said(&decisions)), (vec![(1, Some(TaskState::Finished), 1)], vec![]));
 
     runner.hear(START, ended(&[4, 5], Duration::from_millis(40)));
-    assert_eq!(enqueued(&runner.decide(START)), [(ALLOCATION, vec![(8, 3)], false)]);
+    let decisions = runner.decide(START);
+    assert_eq!(enqueued(&decisions), [(ALLOCATION, vec![(8, 3)], false)]);
+    assert_eq!(said(&decisions)[..2], ["acknowledge", "enqueue"]);
+}
+
+#[test]
+fn ends_in_a_queue_that_is_not_refilled_any_more_are_acknowledged_at_once() {
+    let mut runner = after_one(Duration::from_millis(40), 2);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+
+    runner.hear(START, ended(&[3], Duration::from_millis(40)));
+
+    assert_eq!(said(&runner.decide(START)), ["acknowledge"]);
+}
+
+#[test]
+fn ends_in_a_queue_are_acknowledged_when_its_turn_is_over() {
+    let mut runner = after_one(Duration::from_millis(40), 100);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+    runner.hear(START, ended(&[3], Duration::from_millis(40)));
+    assert_eq!(said(&runner.decide(START)), [""; 0]);
+
+    let later = START + Duration::from_secs(1);
+    assert_eq!(said(&runner.decide(later)), ["acknowledge", "enqueue"]);
+
+    runner.hear(later, ended(&[4], Duration::from_millis(40)));
+    assert_eq!(said(&runner.decide(later)), ["acknowledge"]);
 }
 
 #[test]
@@ -253,4 +280,28 @@ fn with_a_silent_agent_all_that_is_in_its_queue_is_waited_for_in_vain() {
     let patience = runner.policy.unreachable_patience;
     let decisions = runner.decide(START + patience);
     assert!(said(&decisions).iter().filter(|said| **said == "kill").count() >= 2, "{:?}", said(&decisions));
+}
+
+#[test]
+fn a_queue_for_which_nothing_waits_makes_way_for_other_tasks_of_its_runner() {
+    let mut runner = after_one(Duration::from_millis(40), 2);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+    runner.submit(START, 10, task(500));
+    assert_eq!(enqueued(&runner.decide(START)), [], "one runs and one waits in it");
+
+    runner.hear(START, ended(&[3], Duration::from_millis(40)));
+
+    assert_eq!(enqueued(&runner.decide(START)), [(ALLOCATION, vec![], true)]);
+}
+
+#[test]
+fn a_queue_for_which_nothing_waits_is_kept_while_nothing_else_does() {
+    let mut runner = after_one(Duration::from_millis(40), 2);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+
+    runner.hear(START, ended(&[3, 4], Duration::from_millis(40)));
+
+    assert_eq!(enqueued(&runner.decide(START)), []);
 }
