@@ -47,7 +47,7 @@ impl Allocator {
         if self.held_back.roles.is_empty() && self.held_back.agents.is_empty() {
             return;
         }
-        let is_kept_for = |role: &Role| role.quota.as_ref().is_some_and(|quota| !quota.guarantee.is_empty());
+        let is_kept_for = |role: &Role| role.budget.quota.as_ref().is_some_and(|quota| !quota.guarantee.is_empty());
         let is_concerned = |&(id, role): &(RoleId, &Role)| {
             self.held_back.roles.contains(&id) || is_kept_for(role) && !self.held_back.agents.is_empty()
         };
@@ -78,7 +78,7 @@ impl Allocator {
 
     fn surplus(&self) -> Resources {
         let mut surplus = self.free.clone();
-        surplus.take_up_to(&self.tree.role(ROOT).shortfall_below);
+        surplus.take_up_to(&self.tree.role(ROOT).budget.shortfall_below);
         surplus
     }
 

@@ -118,7 +118,7 @@ impl<'a> Turn<'a> {
             Passed::Kept => bounds.kept = true,
             // Of more than quotas leave to it now it may think otherwise.
             Passed::Refused(_) if self.allocator.tree.quotas > 0 => {
-                let path = self.allocator.tree.up_from(role).filter(|(_, role)| role.quota.is_some());
+                let path = self.allocator.tree.up_from(role).filter(|(_, role)| role.budget.quota.is_some());
                 bounds.limits.extend(path.map(|(id, _)| id));
                 bounds.kept = true;
             }

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 
 use super::demand::{Urgency, WantKey};
 use super::ledger::Holding;
+use super::room::Budgets;
 use super::seat::Seat;
 use super::tree::{ROOT, Role, RoleId};
 use super::{Allocator, Member};
@@ -158,9 +159,11 @@ impl Allocator {
 
     /// Whether no quota is in the way of so much for a role.
     fn leaves(&self, role: RoleId, wanted: &Resources) -> bool {
-        let is_within =
-            |role: &Role| role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.consumed(), wanted));
-        self.tree.role(ROOT).shortfall_below.is_empty() && self.tree.up_from(role).all(|(_, role)| is_within(role))
+        let is_within = |role: &Role| {
+            role.budget.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.budget.consumed(), wanted))
+        };
+        self.tree.role(ROOT).budget.shortfall_below.is_empty()
+            && self.tree.up_from(role).all(|(_, role)| is_within(role))
     }
 
     /// Which bound keeps so much from the frameworks of a role.
@@ -175,7 +178,7 @@ impl Allocator {
         wanted: &'a Resources,
     ) -> impl Iterator<Item = RoleId> + 'a {
         let at_limit = |(_, role): &(RoleId, &Role)| {
-            role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.consumed(), wanted))
+            role.budget.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.budget.consumed(), wanted))
         };
         self.tree.up_from(role).filter(at_limit).map(|(id, _)| id)
     }
