@@ -13,14 +13,16 @@ impl Model {
             return;
         }
         for (offer, promise) in allocator.promises.iter() {
-            let holding = &allocator.agents[&promise.agent];
-            // What is more than an agent has is not free when it is taken back.
-            if !holding.active || !holding.has().contains(&holding.allocated.resources) {
-                continue;
-            }
             let mut after = allocator.clone();
             after.close(offer);
             after.free_of(promise.seat, promise.agent, &promise.portion);
+            // What an agent has, or keeps for others, may have become less since: then a part of the offer does not become free.
+            let [holding, later] = [allocator, &after].map(|allocator| &allocator.agents[&promise.agent]);
+            let mut unused = holding.unused();
+            unused.give(&promise.portion);
+            if !holding.active || unused != later.unused() {
+                continue;
+            }
             for &seat in after.members.keys() {
                 let path = &after.tree.role(seat.role).path;
                 let usable = holding.usable(&holding.all(), path).into_owned();
