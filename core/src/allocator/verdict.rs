@@ -66,25 +66,25 @@ pub(super) struct Case<'a> {
 
 impl Allocator {
     /// What the framework would take there, `most` units at most of what it said that it wants; `passes` hears of each thing that it
-    /// wants more than that, and what is in the way of it.
+    /// wants more than that, which of its wants that is, and what is in the way of it.
     pub(super) fn verdict<'a>(
         &self,
         case: &Case<'a>,
         stage: Stage,
         most: u32,
-        passes: &mut dyn FnMut(Passed<'a>),
+        passes: &mut dyn FnMut(Option<WantKey>, Passed<'a>),
     ) -> Option<Take> {
         let Some(demand) = &case.member.demand else {
             return match stage {
                 Stage::Spare => None,
-                _ => self.whatever_there_is(case, stage).map_err(passes).ok(),
+                _ => self.whatever_there_is(case, stage).map_err(|passed| passes(None, passed)).ok(),
             };
         };
         let room = self.room_in(case, stage);
         let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
         for (key, want, open) in demand.open(urgency) {
             if let Err(passed) = self.one_task(case, want, &room) {
-                passes(passed);
+                passes(Some(key), passed);
                 continue;
             }
             let one_at_a_time = case.holding.is_one_at_a_time(&want.volumes);
