@@ -40,6 +40,7 @@ proptest! {
             model.check_gangs_are_served();
             model.check_reasons();
             model.check_what_quotas_would_leave();
+            model.check_what_quotas_keep_is_known();
         }
         // Once nothing moves, there is nothing to do: after offers that were contested, at the latest. Only a gang that waits is looked
         // for each time, where a look costs little.
