@@ -18,6 +18,7 @@ pub mod agent;
 pub mod allocator;
 pub mod attributes;
 pub mod backoff;
+pub mod bucket;
 pub mod cluster;
 pub mod demand;
 pub mod grants;
@@ -48,6 +49,7 @@ pub mod volume;
 
 pub use agent::{AgentInfo, Traits};
 pub use backoff::Backoff;
+pub use bucket::Bucket;
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
 pub use group::Group;

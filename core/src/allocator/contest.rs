@@ -3,11 +3,11 @@
 //! An offer counts as allocated, so whoever lets offers lie about is ahead in shares of whoever has nothing. It is asked to
 //! give way to somebody with a smaller share after some time; what it holds only to have room at hand, at once.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::demand::Urgency;
+use super::demand::{Urgency, WantKey};
 use super::ledger::Holding;
 use super::patience::Patience;
 use super::place::Look;
@@ -27,6 +27,9 @@ const AT_HAND: Duration = Duration::from_millis(250);
 /// How many of those that wait are looked at in one allocation, and how many open offers for each of them: the rest has its turn
 /// in the next.
 const LOOKED_AT: (usize, usize) = (8, 64);
+
+/// Offers that give way to somebody, by the roles whose limits are in its way: the same for many of its wants.
+type ForQuotas = BTreeMap<Vec<RoleId>, Vec<OfferId>>;
 
 impl Allocator {
     /// Takes offers back from those that hold up others, for as many tasks as wait.
@@ -68,13 +71,17 @@ impl Allocator {
     fn in_the_way(&mut self, id: Seat, now: Now) -> Option<(AgentId, Vec<OfferId>)> {
         let mut later: Option<Now> = None;
         let found = self.look_in_the_way(id, now, &mut later);
+        if found.is_none() {
+            self.ask_beyond_quotas(id, now, &mut later);
+        }
         self.contestable = self.contestable.into_iter().chain(later).min();
         found
     }
 
     fn look_in_the_way(&self, id: Seat, now: Now, later: &mut Option<Now>) -> Option<(AgentId, Vec<OfferId>)> {
         let demand = self.members.get(&id)?.demand.as_ref()?;
-        for (_, want, _) in demand.open(Urgency::Waiting) {
+        let mut for_quotas = ForQuotas::new();
+        for (key, want, _) in demand.open(Urgency::Waiting) {
             let mut seen = BTreeSet::new();
             for (agent, holding) in self.agents_with_offers(&mut seen) {
                 let unit = &want.resources;
@@ -89,7 +96,7 @@ impl Allocator {
                     return Some((agent, offers));
                 }
             }
-            if let Some(found) = self.contested_up_to_limit(id, want, now, later) {
+            if let Some(found) = self.contested_elsewhere(id, (key, want), now, later, &mut for_quotas) {
                 return Some(found);
             }
         }
@@ -136,50 +143,85 @@ impl Allocator {
         None
     }
 
-    /// An agent that has room for a task that waits, and the offers of whichever agents that bring its role up to its limit.
-    fn contested_up_to_limit(
+    /// An agent that has room for a task that waits, and the offers of whichever agents because of which quotas leave too little for it.
+    fn contested_elsewhere(
         &self,
         id: Seat,
-        want: &Want,
+        (key, want): (WantKey, &Want),
         now: Now,
         later: &mut Option<Now>,
+        for_quotas: &mut ForQuotas,
     ) -> Option<(AgentId, Vec<OfferId>)> {
         if self.tree.quotas == 0 {
             return None;
         }
-        let limited: Vec<RoleId> = self.limits_in_the_way(id.role, &want.resources).collect();
-        if limited.is_empty() {
-            return None;
-        }
-        let (agent, usable) = self.with_room_for(id, want, now)?;
-        let mut offers = Vec::new();
-        for (_, holding) in self.agents_with_offers(&mut BTreeSet::new()) {
-            for (&offer, promise) in holding.promises.iter().filter_map(|id| Some((id, self.promises.get(*id)?))) {
-                let counts = || self.tree.up_from(promise.seat.role).any(|(role, _)| limited.contains(&role));
-                match self.contestable_from(promise, id).filter(|_| counts()) {
-                    Some(from) if from <= now => offers.push(offer),
-                    Some(from) => *later = later.iter().copied().chain([from]).min(),
-                    None => {}
-                }
-            }
-        }
-        if offers.is_empty() {
-            return None;
-        }
-        self.enough_offers(id, &want.resources, &usable, Vec::new(), &offers).map(|offers| (agent, offers))
+        let (agent, usable) = self.with_room_beyond_quotas(id, key, now)?;
+        let limits = self.limits_in_the_way(id.role, &want.resources).collect();
+        let others =
+            for_quotas.entry(limits).or_insert_with_key(|roles| self.contested_for_quotas(id, roles, now, later));
+        let offers = self.enough_offers(id, &want.resources, &usable, Vec::new(), others)?;
+        (!offers.is_empty()).then_some((agent, offers))
     }
 
-    /// An agent with room for such a task, of some with most room.
-    fn with_room_for(&self, seat: Seat, want: &Want, now: Now) -> Option<(AgentId, Portion)> {
+    /// The offers of whichever agents that give way now and count towards the limits of these roles; without any, all of them: what is
+    /// promised to others may be in the way.
+    pub(super) fn contested_for_quotas(
+        &self,
+        id: Seat,
+        limits: &[RoleId],
+        now: Now,
+        later: &mut Option<Now>,
+    ) -> Vec<OfferId> {
+        let counts =
+            |seat: &Seat| limits.is_empty() || self.tree.up_from(seat.role).any(|(id, _)| limits.contains(&id));
+        let idle = self.idlers.iter().filter(|seat| counts(seat)).flat_map(|seat| &self.members[seat].promises);
+        let idle = idle.filter_map(|&offer| Some((offer, self.promises.get(offer)?)));
+        let oldest = self.promises.iter().take(LOOKED_AT.1).filter(|(_, promise)| counts(&promise.seat));
+        let mut seen = BTreeSet::new();
+        let mut contested = Vec::new();
+        for (offer, promise) in idle.take(LOOKED_AT.1).chain(oldest).filter(|&(offer, _)| seen.insert(offer)) {
+            match self.contestable_from(promise, id) {
+                Some(from) if from <= now => contested.push(offer),
+                Some(from) => *later = later.iter().copied().chain([from]).min(),
+                None => {}
+            }
+        }
+        contested
+    }
+
+    /// An agent that has room for such a task but for quotas, of those that are known.
+    fn with_room_beyond_quotas(&self, seat: Seat, key: WantKey, now: Now) -> Option<(AgentId, Portion)> {
         let member = self.members.get(&seat)?;
-        let orders = self.idle.of(&self.tree, seat.role).map(|(_, slots)| slots);
-        let largest = orders.flat_map(|slots| slots.iter().rev().take(LOOKED_AT.1)).map(|&(_, agent)| agent);
-        largest.filter_map(|agent| Some((agent, self.agents.get(&agent)?))).find_map(|(agent, holding)| {
+        let (want, beyond) = member.demand.as_ref()?.want(key)?;
+        let agents = beyond.agents().filter_map(|agent| Some((agent, &**self.agents.get(&agent)?)));
+        agents.filter(|(_, holding)| holding.active).find_map(|(agent, holding)| {
             let free = holding.free();
             let case = Case { seat, member, agent, holding, free: &free, now };
             let usable = self.usable(&case);
             self.has_room_for(&case, want, &usable).then(|| (agent, usable.into_owned()))
         })
+    }
+
+    /// Has agents asked anew for wants that had room but for quotas on more of them than are known, none of which has room any more, while
+    /// offers give way for these.
+    fn ask_beyond_quotas(&mut self, id: Seat, now: Now, later: &mut Option<Now>) {
+        let Some(demand) = self.members.get(&id).and_then(|known| known.demand.as_ref()) else { return };
+        let is_unknown = |key| demand.want(key).is_some_and(|(_, beyond)| beyond.are_more());
+        let open = demand.open(Urgency::Waiting).filter(|&(key, ..)| is_unknown(key));
+        let lost = open.filter(|&(key, ..)| self.with_room_beyond_quotas(id, key, now).is_none());
+        let mut gives_way = |want: &Want| {
+            let limits: Vec<RoleId> = self.limits_in_the_way(id.role, &want.resources).collect();
+            !self.contested_for_quotas(id, &limits, now, later).is_empty()
+        };
+        let keys: Vec<WantKey> = lost.filter(|(_, want, _)| gives_way(want)).map(|(key, ..)| key).collect();
+        if keys.is_empty() {
+            return;
+        }
+        if let Some(demand) = self.members.get_mut(&id).and_then(|known| known.demand.as_mut()) {
+            keys.into_iter().for_each(|key| demand.forget_beyond_quotas(key));
+        }
+        self.woken.insert(id);
+        *later = Some(now);
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.

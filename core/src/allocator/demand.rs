@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::agent::Traits;
 use crate::demand::Want;
-use crate::id::VolumeId;
+use crate::id::{AgentId, VolumeId};
 use crate::resources::Resources;
 
 /// Tells one want of a framework from its others, for as long as something is held for it.
@@ -52,6 +52,44 @@ struct Wanted {
     want: Want,
     /// Units in open offers.
     held: u32,
+    beyond_quotas: BeyondQuotas,
+}
+
+/// Agents that had room for a task when quotas alone were in its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct BeyondQuotas {
+    /// [`Self::KNOWN`] at most, be there room still or not.
+    agents: Vec<AgentId>,
+    /// Whether there were more.
+    more: bool,
+}
+
+impl BeyondQuotas {
+    /// When none of these has room any more, agents are asked anew.
+    pub(super) const KNOWN: usize = 16;
+
+    pub(super) fn agents(&self) -> impl Iterator<Item = AgentId> {
+        self.agents.iter().copied()
+    }
+
+    pub(super) fn are_more(&self) -> bool {
+        self.more
+    }
+
+    /// Whether one more changes nothing.
+    pub(super) fn has(&self, agent: AgentId) -> bool {
+        self.more || self.agents.contains(&agent)
+    }
+
+    fn note(&mut self, agent: AgentId) {
+        if self.has(agent) {
+            return;
+        }
+        match self.agents.len() < Self::KNOWN {
+            true => self.agents.push(agent),
+            false => self.more = true,
+        }
+    }
 }
 
 impl Wanted {
@@ -74,7 +112,7 @@ impl Demand {
                 Some(at) => Wanted { want, ..before.swap_remove(at) },
                 None => {
                     self.last_key += 1;
-                    Wanted { key: self.last_key, want, held: 0 }
+                    Wanted { key: self.last_key, want, held: 0, beyond_quotas: BeyondQuotas::default() }
                 }
             };
             self.wants.push(wanted);
@@ -122,6 +160,26 @@ impl Demand {
             let wants: Vec<_> = waiting.map(|wanted| (wanted.key, &wanted.want, wanted.want.waiting)).collect();
             (!wants.is_empty()).then_some(Gang { id, wants })
         })
+    }
+
+    /// A want, and which agents have room for it but for quotas.
+    pub(super) fn want(&self, key: WantKey) -> Option<(&Want, &BeyondQuotas)> {
+        let wanted = self.wants.iter().find(|wanted| wanted.key == key)?;
+        Some((&wanted.want, &wanted.beyond_quotas))
+    }
+
+    /// An agent has room for a want but for quotas.
+    pub(super) fn note_beyond_quotas(&mut self, key: WantKey, agent: AgentId) {
+        if let Some(wanted) = self.wants.iter_mut().find(|wanted| wanted.key == key) {
+            wanted.beyond_quotas.note(agent);
+        }
+    }
+
+    /// Agents are asked anew for a want.
+    pub(super) fn forget_beyond_quotas(&mut self, key: WantKey) {
+        if let Some(wanted) = self.wants.iter_mut().find(|wanted| wanted.key == key) {
+            wanted.beyond_quotas = BeyondQuotas::default();
+        }
     }
 
     /// How many of a want wait that is of a gang.

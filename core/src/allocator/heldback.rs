@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::Allocator;
+use super::demand::WantKey;
 use super::seat::Seat;
 use super::tree::{ROOT, Role, RoleId};
 use crate::id::AgentId;
@@ -17,6 +18,8 @@ pub(super) struct Bounds {
     pub(super) kept: bool,
     /// The limits of these roles.
     pub(super) limits: Vec<RoleId>,
+    /// What there would have been room for.
+    pub(super) wants: Vec<(Seat, WantKey)>,
 }
 
 /// The same over all agents.
@@ -36,6 +39,11 @@ impl Allocator {
             self.held_back.agents.insert(agent);
         }
         self.held_back.roles.extend(bounds.limits);
+        for (seat, key) in bounds.wants {
+            if let Some(demand) = self.members.get_mut(&seat).and_then(|known| known.demand.as_mut()) {
+                demand.note_beyond_quotas(key, agent);
+            }
+        }
     }
 
     pub(super) fn forget_bounds(&mut self, agent: AgentId) {
@@ -47,7 +55,7 @@ impl Allocator {
         if self.held_back.roles.is_empty() && self.held_back.agents.is_empty() {
             return;
         }
-        let is_kept_for = |role: &Role| role.quota.as_ref().is_some_and(|quota| !quota.guarantee.is_empty());
+        let is_kept_for = |role: &Role| role.budget.quota.as_ref().is_some_and(|quota| !quota.guarantee.is_empty());
         let is_concerned = |&(id, role): &(RoleId, &Role)| {
             self.held_back.roles.contains(&id) || is_kept_for(role) && !self.held_back.agents.is_empty()
         };
@@ -78,7 +86,7 @@ impl Allocator {
 
     fn surplus(&self) -> Resources {
         let mut surplus = self.free.clone();
-        surplus.take_up_to(&self.tree.role(ROOT).shortfall_below);
+        surplus.take_up_to(&self.tree.role(ROOT).budget.shortfall_below);
         surplus
     }
 

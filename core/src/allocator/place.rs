@@ -165,7 +165,7 @@ impl Allocator {
         let would_take = |agent: AgentId| {
             let holding = self.agents.get(&agent).filter(|holding| holding.active)?;
             let case = Case { seat, member, agent, holding, free: &holding.free(), now };
-            self.verdict(&case, stage, most, &mut |_| ())
+            self.verdict(&case, stage, most, &mut |_, _| ())
         };
         let search = look.searches.entry((seat, stage)).or_default();
         if placement == Placement::Binpack

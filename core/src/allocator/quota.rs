@@ -94,7 +94,7 @@ impl Allocator {
     }
 
     fn quota_of(&self, path: &str) -> Option<&Quota> {
-        self.tree.role(self.tree.find(path)?).quota.as_ref()
+        self.tree.role(self.tree.find(path)?).budget.quota.as_ref()
     }
 
     /// What a role with all below it is promised, were `new` the quota of `role`. The root has the path "".
@@ -126,7 +126,7 @@ impl Allocator {
 
     /// What counts towards a role's quota, and would if all offers were taken back.
     pub(super) fn consumed_without_offers(&self, role: RoleId) -> Resources {
-        let mut consumed = self.tree.role(role).consumed().into_owned();
+        let mut consumed = self.tree.role(role).budget.consumed().into_owned();
         for (_, promise) in self.promises.iter() {
             consumed.take_up_to(&self.counts_only_while_offered(promise, role));
         }
@@ -149,8 +149,8 @@ impl Allocator {
     pub fn above_limits(&self) -> Vec<OfferId> {
         let over: Vec<(RoleId, &Ceiling, Resources)> = (self.tree.iter())
             .filter_map(|(path, role)| {
-                let quota = role.quota.as_ref()?;
-                let consumed = role.consumed();
+                let quota = role.budget.quota.as_ref()?;
+                let consumed = role.budget.consumed();
                 let is_over = !quota.limit.admits(&consumed);
                 is_over.then(|| Some((self.tree.find(path)?, &quota.limit, consumed.into_owned())))?
             })

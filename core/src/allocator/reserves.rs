@@ -79,7 +79,7 @@ impl Allocator {
         let mut path = Some(role).filter(|_| within != Some(role));
         while let Some(at) = path {
             if let Some(id) = self.tree.find(at)
-                && let Some(quota) = &self.tree.role(id).quota
+                && let Some(quota) = &self.tree.role(id).budget.quota
                 && !quota.limit.leaves(&self.consumed_without_offers(id), &more(at))
             {
                 return Some((&self.tree.role(id).path, &quota.limit));

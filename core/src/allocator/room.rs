@@ -1,21 +1,62 @@
 //! How much quotas leave to a role of what it may use: limits from the role up, and what is kept for others.
 
 use alloc::vec::Vec;
+use core::mem;
 
-use super::tree::{ROOT, RoleId, Tree};
+use super::tree::{Budget, ROOT, RoleId, Tree};
 use super::verdict::Stage;
 use crate::quantity::{Bytes, MilliCpu};
 use crate::quota::Ceiling;
 use crate::reservation::Portion;
 use crate::resources::Resources;
 
-impl Tree {
+/// The budgets of all roles: as they are, or as they would be.
+pub(super) trait Budgets {
+    /// Which roles there are, and how they are one above the other.
+    fn tree(&self) -> &Tree;
+
+    fn budget(&self, id: RoleId) -> &Budget;
+
+    fn budget_mut(&mut self, id: RoleId) -> &mut Budget;
+
+    /// Changes the budget of a role and of all above it.
+    fn each_budget(&mut self, id: RoleId, change: impl Fn(&mut Budget)) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            change(self.budget_mut(id));
+            next = self.tree().role(id).parent;
+        }
+    }
+
+    /// Brings up to date what a role, and all above it, are promised and have not.
+    fn note_shortfall(&mut self, id: RoleId) {
+        let (mut next, mut below_changed) = (Some(id), true);
+        while let Some(id) = next {
+            next = self.tree().role(id).parent;
+            if !below_changed && self.budget(id).quota.is_none() {
+                continue;
+            }
+            let budget = self.budget_mut(id);
+            let mut shortfall = budget.own_shortfall();
+            shortfall.raise_to(&budget.shortfall_below);
+            below_changed = shortfall != budget.shortfall;
+            if let Some(parent) = next.filter(|_| below_changed) {
+                let before = mem::replace(&mut budget.shortfall, shortfall.clone());
+                let above = self.budget_mut(parent);
+                above.shortfall_below.take_up_to(&before);
+                above.shortfall_below.give(&shortfall);
+            } else {
+                budget.shortfall = shortfall;
+            }
+        }
+    }
+
     /// How much more the frameworks of a role may be offered, with so much free on all active agents together.
-    pub(super) fn room(&self, role: RoleId, stage: Stage, free: &Resources) -> Ceiling {
-        let mut room = self.headroom(role, free);
+    fn room(&self, role: RoleId, stage: Stage, free: &Resources) -> Ceiling {
+        let mut room = headroom(self, role, free);
         if let Stage::Guarantee(promised) = stage {
             // Of what it is promised and lacks, no more than that; of the rest, what it would get anyway.
-            let lacks = self.role(promised).own_shortfall();
+            let lacks = self.budget(promised).own_shortfall();
             room.lower(&Ceiling {
                 cpus: Some(lacks.cpus).filter(|lacks| !lacks.is_zero()),
                 mem: Some(lacks.mem).filter(|lacks| !lacks.is_zero()),
@@ -23,9 +64,9 @@ impl Tree {
                 scalars: lacks.scalars().map(|(name, amount)| (name.into(), amount)).collect(),
             });
         }
-        for (_, role) in self.up_from(role) {
-            if let Some(quota) = &role.quota {
-                room.lower(&quota.limit.left(&role.consumed()));
+        for (id, _) in self.tree().up_from(role) {
+            if let Some(left) = self.budget(id).left() {
+                room.lower(&left);
             }
         }
         room
@@ -35,14 +76,13 @@ impl Tree {
     ///
     /// What is reserved counts towards its role, and those above, be it used or not: there, using it needs no room. Nothing of it is
     /// kept for others.
-    pub(super) fn room_of(&self, role: RoleId, stage: Stage, free: &Resources, usable: &Portion) -> Portion {
+    fn room_of(&self, role: RoleId, stage: Stage, free: &Resources, usable: &Portion) -> Portion {
         if usable.reserved.is_empty() {
             let resources = self.room(role, stage, free).cut(&usable.resources);
             return Portion { resources, reserved: Vec::new(), volumes: usable.volumes.clone() };
         }
-        let mut limits: Vec<(&str, Ceiling)> = (self.up_from(role))
-            .filter_map(|(_, role)| Some((&*role.path, role.quota.as_ref()?.limit.left(&role.consumed()))))
-            .collect();
+        let mut limits: Vec<(&str, Ceiling)> =
+            self.tree().up_from(role).filter_map(|(id, role)| Some((&*role.path, self.budget(id).left()?))).collect();
         // The room of volumes counts already.
         let mut room = Portion { volumes: usable.volumes.clone(), ..Portion::default() };
         for part in &usable.reserved {
@@ -59,34 +99,35 @@ impl Tree {
         room.give(&Portion::from(most.cut(&usable.unreserved())));
         room
     }
+}
 
-    /// What of the free resources is not kept for what other roles are promised. Resources of which nothing is kept are not
-    /// bounded.
-    fn headroom(&self, role: RoleId, free: &Resources) -> Ceiling {
-        let kept = &self.role(ROOT).shortfall_below;
-        if kept.is_empty() {
-            return Ceiling::default();
-        }
-        // What is kept for this role itself is not kept from it.
-        let mut others = self.role(role).shortfall_below.clone();
-        let mut below = self.role(role);
-        for (_, above) in self.up_from(role).skip(1) {
-            let mut sum = above.shortfall_below.clone();
-            sum.take_up_to(&below.shortfall);
-            sum.give(&others);
-            others = sum;
-            below = above;
-        }
-        let mut own = kept.clone();
-        own.take_up_to(&others);
-        let left = |free: u64, kept: u64, own: u64| (kept > 0).then(|| free.saturating_sub(kept).saturating_add(own));
-        Ceiling {
-            cpus: left(free.cpus.get(), kept.cpus.get(), own.cpus.get()).map(MilliCpu::new),
-            mem: left(free.mem.get(), kept.mem.get(), own.mem.get()).map(Bytes::new),
-            disk: left(free.disk.get(), kept.disk.get(), own.disk.get()).map(Bytes::new),
-            scalars: (kept.scalars())
-                .filter_map(|(name, kept)| Some((name.into(), left(free.scalar(name), kept, own.scalar(name))?)))
-                .collect(),
-        }
+/// What of the free resources is not kept for what other roles are promised. Resources of which nothing is kept are not
+/// bounded.
+fn headroom(budgets: &(impl Budgets + ?Sized), role: RoleId, free: &Resources) -> Ceiling {
+    let kept = &budgets.budget(ROOT).shortfall_below;
+    if kept.is_empty() {
+        return Ceiling::default();
+    }
+    // What is kept for this role itself is not kept from it.
+    let mut below = budgets.budget(role);
+    let mut others = below.shortfall_below.clone();
+    for (id, _) in budgets.tree().up_from(role).skip(1) {
+        let above = budgets.budget(id);
+        let mut sum = above.shortfall_below.clone();
+        sum.take_up_to(&below.shortfall);
+        sum.give(&others);
+        others = sum;
+        below = above;
+    }
+    let mut own = kept.clone();
+    own.take_up_to(&others);
+    let left = |free: u64, kept: u64, own: u64| (kept > 0).then(|| free.saturating_sub(kept).saturating_add(own));
+    Ceiling {
+        cpus: left(free.cpus.get(), kept.cpus.get(), own.cpus.get()).map(MilliCpu::new),
+        mem: left(free.mem.get(), kept.mem.get(), own.mem.get()).map(Bytes::new),
+        disk: left(free.disk.get(), kept.disk.get(), own.disk.get()).map(Bytes::new),
+        scalars: (kept.scalars())
+            .filter_map(|(name, kept)| Some((name.into(), left(free.scalar(name), kept, own.scalar(name))?)))
+            .collect(),
     }
 }

@@ -65,7 +65,7 @@ pub struct Standing<'a> {
 impl Allocator {
     /// How the cluster stands as a whole. Takes time in proportion to the agents and frameworks, and to the agents that were refused.
     pub fn standing(&self) -> Standing<'_> {
-        let all = &self.tree.role(ROOT).account;
+        let all = &self.tree.role(ROOT).budget.account;
         let waiting = self.members.iter().filter(|(_, known)| known.waits_since.is_some());
         let waiting: BTreeSet<FrameworkId> = waiting.map(|(seat, _)| seat.framework).collect();
         Standing {
@@ -145,12 +145,12 @@ impl Allocator {
                 weight: role.weight,
                 frameworks: role.members.len(),
                 waiting: self.tree.members_below(id).iter().filter(|seat| waits(seat)).count(),
-                used: role.account.used(),
-                offered: &role.account.promised,
+                used: role.budget.account.used(),
+                offered: &role.budget.account.promised,
                 reserved: &role.reserved,
-                share: role.account.allocated.dominant_share(&self.total),
+                share: role.budget.account.allocated.dominant_share(&self.total),
                 fair_share: self.tree.fair_share(id),
-                quota: role.quota.as_ref(),
+                quota: role.budget.quota.as_ref(),
                 placement: self.placement_of(id),
                 min_allocatable: self.least_of(id),
             }

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod contest;
+mod contest_elsewhere;
 mod demand;
 mod fairness;
 mod gang;

@@ -4,10 +4,10 @@
 //! dominant shares. Frameworks that are in a role which has children compete together as one more child, of weight 1 (Mesos's
 //! virtual leaf `eng/.`), and by their own shares among themselves.
 
+mod budget;
 mod kept;
 mod order;
 
-use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,12 +18,15 @@ use core::ops::Bound;
 
 use super::ledger::Account;
 use super::patience::Patience;
+use super::room::Budgets;
 use super::seat::Seat;
 use super::share::{Place, Ranking};
 use crate::id::FrameworkId;
 use crate::placement::Placement;
-use crate::quota::{Quota, RoleRecord};
+use crate::quota::RoleRecord;
 use crate::resources::Resources;
+
+pub(super) use budget::Budget;
 
 /// A role, by its place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,14 +53,12 @@ pub(super) struct Role {
     pub(super) parent: Option<RoleId>,
     depth: usize,
     pub(super) weight: NonZeroU32,
-    pub(super) quota: Option<Quota>,
     /// Where an operator has said so of this role itself.
     pub(super) placement: Option<Placement>,
     pub(super) min_allocatable: Option<Resources>,
     /// Whether an operator has decided something of it: then it stays without frameworks.
     configured: bool,
-    /// With all roles below.
-    pub(super) account: Account,
+    pub(super) budget: Budget,
     /// Of the frameworks in it alone.
     pub(super) own: Account,
     /// The frameworks in it.
@@ -74,14 +75,8 @@ pub(super) struct Role {
     place: Option<Place>,
     own_place: Option<Place>,
     needy_place: Option<Place>,
-    /// What it and the roles below it are promised and have not.
-    pub(super) shortfall: Resources,
-    /// The sum of that over the roles right below.
-    pub(super) shortfall_below: Resources,
     /// What agents keep for it, and for the roles below it, used or not.
     pub(super) reserved: Resources,
-    /// What of that is free on active agents. Kept while there are quotas.
-    idle: Resources,
     /// How many parts of agents are reserved for this very role.
     parts: usize,
     /// How many are for it and the roles below it, without those that are of agents' own configuration.
@@ -128,11 +123,10 @@ impl Role {
             parent,
             depth,
             weight: NonZeroU32::MIN,
-            quota: None,
             placement: None,
             min_allocatable: None,
             configured: false,
-            account: Account::default(),
+            budget: Budget::default(),
             own: Account::default(),
             members: BTreeSet::new(),
             left: BTreeSet::new(),
@@ -142,31 +136,11 @@ impl Role {
             place: None,
             own_place: None,
             needy_place: None,
-            shortfall: Resources::default(),
-            shortfall_below: Resources::default(),
             reserved: Resources::default(),
-            idle: Resources::default(),
             parts: 0,
             parts_below: 0,
             patience: Patience::default(),
         }
-    }
-
-    /// What it is promised itself and has not.
-    pub(super) fn own_shortfall(&self) -> Resources {
-        let mut short = self.quota.as_ref().map(|quota| quota.guarantee.clone()).unwrap_or_default();
-        short.take_up_to(&self.consumed());
-        short
-    }
-
-    /// What counts towards its quota: what is allocated to it, and what is reserved for it though nobody uses it.
-    pub(super) fn consumed(&self) -> Cow<'_, Resources> {
-        if self.idle.is_empty() {
-            return Cow::Borrowed(&self.account.allocated);
-        }
-        let mut sum = self.account.allocated.clone();
-        sum.give(&self.idle);
-        Cow::Owned(sum)
     }
 }
 
@@ -252,9 +226,9 @@ impl Tree {
         role.configured = !record.is_default();
         role.weight = record.weight.unwrap_or(NonZeroU32::MIN);
         role.placement = record.placement;
-        let had_quota = core::mem::replace(&mut role.quota, record.quota).is_some();
+        let had_quota = core::mem::replace(&mut role.budget.quota, record.quota).is_some();
         let had_least = core::mem::replace(&mut role.min_allocatable, record.min_allocatable).is_some();
-        let (has_quota, has_least) = (role.quota.is_some(), role.min_allocatable.is_some());
+        let (has_quota, has_least) = (role.budget.quota.is_some(), role.min_allocatable.is_some());
         self.quotas = self.quotas - usize::from(had_quota) + usize::from(has_quota);
         self.minima = self.minima - usize::from(had_least) + usize::from(has_least);
         self.note_shortfall(id);
@@ -296,7 +270,7 @@ impl Tree {
     /// Changes what the frameworks of a role have, in it and in all roles above.
     pub(super) fn each_account(&mut self, id: RoleId, change: impl Fn(&mut Account)) {
         change(&mut self.role_mut(id).own);
-        self.each_above(id, |role| change(&mut role.account));
+        self.each_budget(id, |budget| change(&mut budget.account));
         if self.quotas > 0 {
             self.note_shortfall(id);
         }
@@ -330,5 +304,19 @@ impl Tree {
     /// The path of a role, for people.
     pub(super) fn path(&self, id: RoleId) -> String {
         String::from(&*self.role(id).path)
+    }
+}
+
+impl Budgets for Tree {
+    fn tree(&self) -> &Self {
+        self
+    }
+
+    fn budget(&self, id: RoleId) -> &Budget {
+        &self.role(id).budget
+    }
+
+    fn budget_mut(&mut self, id: RoleId) -> &mut Budget {
+        &mut self.role_mut(id).budget
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use super::Allocator;
+use super::demand::WantKey;
 use super::gang::Places;
 use super::heldback::Bounds;
 use super::seat::Seat;
@@ -118,7 +119,7 @@ impl<'a> Turn<'a> {
             Passed::Kept => bounds.kept = true,
             // Of more than quotas leave to it now it may think otherwise.
             Passed::Refused(_) if self.allocator.tree.quotas > 0 => {
-                let path = self.allocator.tree.up_from(role).filter(|(_, role)| role.quota.is_some());
+                let path = self.allocator.tree.up_from(role).filter(|(_, role)| role.budget.quota.is_some());
                 bounds.limits.extend(path.map(|(id, _)| id));
                 bounds.kept = true;
             }
@@ -126,16 +127,34 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Quotas alone keep this want from being met here.
+    fn note_beyond_quotas(&self, case: &Case<'_>, key: Option<WantKey>) {
+        let its = key.and_then(|key| Some((key, case.member.demand.as_ref()?.want(key)?)));
+        if let Some((key, (want, beyond))) = its
+            && !beyond.has(case.agent)
+            && self.allocator.filters.hold(case.seat, case.agent, &want.resources, case.now).is_none()
+        {
+            self.bounds.borrow_mut().wants.push((case.seat, key));
+        }
+    }
+
     fn take(&self, seat: Seat, stage: Stage, most: u32) -> Option<Next> {
         let Self { allocator, agent, free, now, .. } = *self;
         let (member, holding) = (&allocator.members[&seat], &allocator.agents[&agent]);
         let case = Case { seat, member, agent, holding, free, now };
-        let note = &mut |passed: Passed<'_>| self.note(passed, seat.role);
-        if let Some(take) = allocator.verdict(&case, stage, most, note) {
+        let mut note = |key: Option<WantKey>, passed: Passed<'_>| {
+            self.note(passed, seat.role);
+            if stage == Stage::FairShare && matches!(passed, Passed::AtLimit(_) | Passed::Kept) {
+                self.note_beyond_quotas(&case, key);
+            }
+        };
+        if let Some(take) = allocator.verdict(&case, stage, most, &mut note) {
             return Some(Next::One(OfOne { seat, stage, most, take }));
         }
         match stage {
-            Stage::FairShare => allocator.places_of_gang(&case, note).map(|places| Next::Gang(seat, places)),
+            Stage::FairShare => {
+                allocator.places_of_gang(&case, &mut |passed| note(None, passed)).map(|places| Next::Gang(seat, places))
+            }
             _ => None,
         }
     }

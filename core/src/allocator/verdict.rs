@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 
 use super::demand::{Urgency, WantKey};
 use super::ledger::Holding;
+use super::room::Budgets;
 use super::seat::Seat;
 use super::tree::{ROOT, Role, RoleId};
 use super::{Allocator, Member};
@@ -65,25 +66,25 @@ pub(super) struct Case<'a> {
 
 impl Allocator {
     /// What the framework would take there, `most` units at most of what it said that it wants; `passes` hears of each thing that it
-    /// wants more than that, and what is in the way of it.
+    /// wants more than that, which of its wants that is, and what is in the way of it.
     pub(super) fn verdict<'a>(
         &self,
         case: &Case<'a>,
         stage: Stage,
         most: u32,
-        passes: &mut dyn FnMut(Passed<'a>),
+        passes: &mut dyn FnMut(Option<WantKey>, Passed<'a>),
     ) -> Option<Take> {
         let Some(demand) = &case.member.demand else {
             return match stage {
                 Stage::Spare => None,
-                _ => self.whatever_there_is(case, stage).map_err(passes).ok(),
+                _ => self.whatever_there_is(case, stage).map_err(|passed| passes(None, passed)).ok(),
             };
         };
         let room = self.room_in(case, stage);
         let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
         for (key, want, open) in demand.open(urgency) {
             if let Err(passed) = self.one_task(case, want, &room) {
-                passes(passed);
+                passes(Some(key), passed);
                 continue;
             }
             let one_at_a_time = case.holding.is_one_at_a_time(&want.volumes);
@@ -158,9 +159,11 @@ impl Allocator {
 
     /// Whether no quota is in the way of so much for a role.
     fn leaves(&self, role: RoleId, wanted: &Resources) -> bool {
-        let is_within =
-            |role: &Role| role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.consumed(), wanted));
-        self.tree.role(ROOT).shortfall_below.is_empty() && self.tree.up_from(role).all(|(_, role)| is_within(role))
+        let is_within = |role: &Role| {
+            role.budget.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.budget.consumed(), wanted))
+        };
+        self.tree.role(ROOT).budget.shortfall_below.is_empty()
+            && self.tree.up_from(role).all(|(_, role)| is_within(role))
     }
 
     /// Which bound keeps so much from the frameworks of a role.
@@ -175,7 +178,7 @@ impl Allocator {
         wanted: &'a Resources,
     ) -> impl Iterator<Item = RoleId> + 'a {
         let at_limit = |(_, role): &(RoleId, &Role)| {
-            role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.consumed(), wanted))
+            role.budget.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.budget.consumed(), wanted))
         };
         self.tree.up_from(role).filter(at_limit).map(|(id, _)| id)
     }

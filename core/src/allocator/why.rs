@@ -201,10 +201,10 @@ impl Allocator {
             Passed::VolumeInUse(volume) => Obstacle::VolumeInUse(volume),
             Passed::AtLimit(role) => {
                 let at_limit = self.tree.role(role);
-                let limit = at_limit.quota.as_ref().map(|quota| quota.limit.clone()).unwrap_or_default();
-                Obstacle::AtLimit { role: self.tree.path(role), limit, has: at_limit.account.allocated.clone() }
+                let limit = at_limit.budget.quota.as_ref().map(|quota| quota.limit.clone()).unwrap_or_default();
+                Obstacle::AtLimit { role: self.tree.path(role), limit, has: at_limit.budget.account.allocated.clone() }
             }
-            Passed::Kept => Obstacle::KeptForOthers { kept: self.tree.role(ROOT).shortfall_below.clone() },
+            Passed::Kept => Obstacle::KeptForOthers { kept: self.tree.role(ROOT).budget.shortfall_below.clone() },
             Passed::TooLittle => return too_little(),
         })
     }

@@ -1,49 +1,76 @@
 //! What quotas would leave to somebody without some of the open offers.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::Allocator;
 use super::promises::Promise;
+use super::room::Budgets;
 use super::seat::Seat;
-use super::tree::Tree;
+use super::tree::{Budget, RoleId, Tree};
 use super::verdict::Stage;
-use super::{Account, Allocator};
 use crate::id::OfferId;
 use crate::reservation::{Portion, Reserved};
 use crate::resources::Resources;
 
-/// Accounts and what is free, as they would be.
-struct Without {
-    tree: Tree,
+/// Budgets and what is free, as they would be.
+struct Without<'a> {
+    tree: &'a Tree,
+    /// Those that would be others: of the roles of the offers, and of all above these.
+    changed: BTreeMap<RoleId, Budget>,
     free: Resources,
 }
 
-impl Without {
-    fn new(allocator: &Allocator) -> Self {
-        Self { tree: allocator.tree.clone(), free: allocator.free.clone() }
+impl Budgets for Without<'_> {
+    fn tree(&self) -> &Tree {
+        self.tree
+    }
+
+    fn budget(&self, id: RoleId) -> &Budget {
+        self.changed.get(&id).unwrap_or_else(|| self.tree.budget(id))
+    }
+
+    fn budget_mut(&mut self, id: RoleId) -> &mut Budget {
+        self.changed.entry(id).or_insert_with(|| self.tree.budget(id).clone())
+    }
+}
+
+impl<'a> Without<'a> {
+    fn new(allocator: &'a Allocator) -> Self {
+        Self { tree: &allocator.tree, changed: BTreeMap::new(), free: allocator.free.clone() }
     }
 
     /// What is taken from a role may be kept for it from then on.
     fn take_back(&mut self, promise: &Promise) {
         let Portion { resources, reserved, .. } = &promise.portion;
         self.free.give(&promise.portion.unreserved());
-        self.each_part(reserved, |idle, part| idle.give(part));
-        self.tree.each_account(promise.seat.role, |account: &mut Account| account.take(resources));
+        self.each_part(reserved, Resources::give);
+        self.change(promise.seat.role, |budget| budget.account.take(resources));
     }
 
     /// It stays open after all.
     fn leave(&mut self, promise: &Promise) {
         let Portion { resources, reserved, .. } = &promise.portion;
         self.free.take_up_to(&promise.portion.unreserved());
-        self.each_part(reserved, |idle, part| idle.take_up_to(part));
-        self.tree.each_account(promise.seat.role, |account: &mut Account| account.give(resources));
+        self.each_part(reserved, Resources::take_up_to);
+        self.change(promise.seat.role, |budget| budget.account.give(resources));
     }
 
     fn each_part(&mut self, reserved: &[Reserved], change: impl Fn(&mut Resources, &Resources)) {
-        reserved.iter().for_each(|part| self.tree.change_idle(part, |idle| change(idle, &part.resources)));
+        for part in reserved {
+            if let Some(role) = self.tree.find(part.reservation.role()) {
+                self.change(role, |budget| budget.change_idle(|idle| change(idle, &part.resources)));
+            }
+        }
+    }
+
+    fn change(&mut self, role: RoleId, change: impl Fn(&mut Budget)) {
+        self.each_budget(role, change);
+        self.note_shortfall(role);
     }
 
     fn have_room(&self, seat: Seat, unit: &Resources, usable: &Portion) -> bool {
-        self.tree.room_of(seat.role, Stage::FairShare, &self.free, usable).resources.contains(unit)
+        self.room_of(seat.role, Stage::FairShare, &self.free, usable).resources.contains(unit)
     }
 }
 
@@ -88,3 +115,6 @@ impl Allocator {
         Some(offers)
     }
 }
+
+#[cfg(test)]
+mod tests;

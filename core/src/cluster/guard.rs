@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::bucket::Bucket;
 use crate::time::Now;
 
 /// Agents that may always be declared unreachable at once, however small the cluster.
@@ -16,22 +17,13 @@ const REFILL: Duration = Duration::from_secs(10);
 /// Limits how fast agents become unreachable: ten at once or a tenth of all, and as many again within ten seconds.
 /// Mesos has it as `--agent_removal_rate_limit`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct StormGuard {
-    /// When all that is used up will be there again.
-    full_at: Now,
-}
+pub(super) struct StormGuard(Bucket);
 
 impl StormGuard {
     /// Whether one more of so many agents may be declared unreachable now; else when to ask again.
     pub(super) fn allow(&mut self, now: Now, agents: usize) -> Result<(), Now> {
-        let burst = AT_ONCE.max(agents / PART);
-        let each = REFILL / u32::try_from(burst).unwrap_or(u32::MAX);
-        let full_at = self.full_at.max(now) + each;
-        if full_at.since(now) > REFILL {
-            return Err(now + (full_at.since(now) - REFILL));
-        }
-        self.full_at = full_at;
-        Ok(())
+        let burst = AT_ONCE.max(agents / PART) as u64;
+        self.0.take(now, 1, burst, REFILL).map_err(|after| now + after)
     }
 }
 

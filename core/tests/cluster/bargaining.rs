@@ -122,7 +122,6 @@ fn no_timer_is_left_of_offers_that_gave_way() {
     assert_eq!(world.cluster.counts().timers, 1);
 }
 
-/// S31, `MasterQuota.RescindOffersEnforcingLimits`.
 /// Scenario 31. Mesos: `MasterQuotaTest.RescindOffersEnforcingLimits`.
 #[test]
 fn a_lowered_limit_takes_back_the_offers_above_it() {
@@ -138,7 +137,6 @@ fn a_lowered_limit_takes_back_the_offers_above_it() {
     assert_eq!(world.open_offers(framework), open[..1]);
 }
 
-/// S31, `ValidateLimitAgainstConsumed`.
 /// Scenario 31. Mesos: `MasterQuotaTest.ValidateLimitAgainstConsumed`.
 #[test]
 fn a_limit_below_what_runs_is_refused_unless_it_is_forced() {

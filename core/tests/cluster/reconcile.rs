@@ -8,7 +8,10 @@ use haggle_core::{AgentId, Reason, Source, TaskId, TaskState, UpdateId};
 use crate::kit::*;
 
 fn ask(world: &mut World, framework: Framework, tasks: &[TaskId]) -> Vec<(TaskId, TaskState)> {
-    let questions = tasks.iter().map(|&task| Question { task, agent: None }).collect();
+    answers(world, framework, tasks.iter().map(|&task| Question { task, agent: None }).collect())
+}
+
+fn answers(world: &mut World, framework: Framework, questions: Vec<Question>) -> Vec<(TaskId, TaskState)> {
     let effects = world.framework_says(framework, FrameworkCommand::Reconcile(questions));
     let answers = updates(&effects, framework).into_iter();
     answers
@@ -40,6 +43,18 @@ fn a_task_that_was_never_seen_is_unknown() {
     let stranger = TaskId { number: 77, ..task };
 
     assert_eq!(ask(&mut world, framework, &[stranger]), [(stranger, TaskState::Unknown)]);
+}
+
+/// Scenario 36. Mesos: `ReconciliationTest.UnknownTask`.
+#[test]
+fn a_task_that_its_agent_does_not_hold_is_gone() {
+    let (mut world, agent, framework, task) = with_running();
+    let stranger = TaskId { number: 77, ..task };
+
+    for agent in [agent.id, AgentId(77)] {
+        let question = Question { task: stranger, agent: Some(agent) };
+        assert_eq!(answers(&mut world, framework, vec![question]), [(stranger, TaskState::Gone)], "{agent}");
+    }
 }
 
 /// Scenario 36. Mesos: `ReconciliationTest.RecoveredAgent` and `MasterTest.RecoveredSlaves`.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::bucket::Bucket;
+use super::Bucket;
 
 const SECOND: Duration = Duration::from_secs(1);
 

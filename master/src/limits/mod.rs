@@ -9,7 +9,6 @@
 //! What is said on a session is not counted here: heartbeats, acknowledgements and updates are bounded by the window of
 //! their stream, and everybody takes turns at being heard.
 
-mod bucket;
 mod count;
 mod each;
 mod flow;
@@ -33,7 +32,6 @@ use tracing::warn;
 pub use places::{NotPlaces, Places, PlacesSetting};
 pub use table::{Limit, LimitSetting, Limits, NotALimit};
 
-pub(crate) use bucket::Bucket;
 pub(crate) use count::{LATE, Over, Report};
 pub(crate) use each::Each;
 pub(crate) use flow::Valve;
@@ -48,6 +46,9 @@ pub(crate) use renewals::Asker;
 pub(crate) use source::Source;
 
 use count::{Key, Principals};
+
+/// A budget of one of those who are limited.
+pub(crate) type Bucket = haggle_core::Bucket<Instant>;
 
 impl From<Over> for Status {
     fn from(over: Over) -> Self {

@@ -10,8 +10,8 @@ use haggle_core::AgentId;
 use tonic::Status;
 use tracing::warn;
 
+use super::Bucket;
 use super::at_limit;
-use super::bucket::Bucket;
 use super::house::Shared;
 use super::source::Source;
 

@@ -8,6 +8,7 @@ use super::super::demand::{Gang, WantKey};
 use super::super::ledger::Holding;
 use super::super::promises::Promise;
 use super::super::seat::Seat;
+use super::super::tree::RoleId;
 use super::place::sum_of;
 use super::waiting::{Lack, Waiting};
 use super::{Asking, Places, Usable};
@@ -47,9 +48,12 @@ impl Allocator {
             rooms.extend(given.after.iter().map(|(&agent, room)| (agent, room.clone())));
             let before = self.gangs.borrow().examined;
             let found = self.places_beyond_quotas(asking, &gang, &rooms).and_then(|places| {
-                let (sum, others) = (sum_of(&places), self.idle_first(&given));
-                let offers = in_the_way(&given, &places);
-                let others: Vec<OfferId> = others.into_iter().filter(|offer| !offers.contains(offer)).collect();
+                let (sum, offers) = (sum_of(&places), in_the_way(&given, &places));
+                let limits: Vec<RoleId> = self.limits_in_the_way(seat.role, &sum.resources).collect();
+                let of_any = self.contested_for_quotas(seat, &limits, now, later);
+                let mut seen: BTreeSet<OfferId> = offers.iter().copied().collect();
+                let others = self.idle_first(&given).into_iter().chain(of_any);
+                let others: Vec<OfferId> = others.filter(|&offer| seen.insert(offer)).collect();
                 let offers = self.enough_offers(seat, &sum.resources, &sum, offers, &others).ok_or(0_u32)?;
                 Ok((places.first().ok_or(0_u32)?.0, offers))
             });

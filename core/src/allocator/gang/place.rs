@@ -6,6 +6,7 @@ use core::cmp::Reverse;
 
 use super::super::Allocator;
 use super::super::demand::{Gang, WantKey};
+use super::super::room::Budgets;
 use super::super::seat::Seat;
 use super::super::slots::Slot;
 use super::super::verdict::{Passed, Stage, Take};

@@ -4,6 +4,7 @@ mod checks;
 mod slow;
 mod steps;
 mod volumes;
+mod without;
 
 use alloc::vec::Vec;
 
@@ -38,6 +39,8 @@ proptest! {
             model.check_work_is_conserved();
             model.check_gangs_are_served();
             model.check_reasons();
+            model.check_what_quotas_would_leave();
+            model.check_what_quotas_keep_is_known();
         }
         // Once nothing moves, there is nothing to do: after offers that were contested, at the latest. Only a gang that waits is looked
         // for each time, where a look costs little.

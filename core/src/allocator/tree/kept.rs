@@ -1,7 +1,8 @@
-//! What is kept for roles: what they are promised and have not, and what of agents is reserved for them.
+//! What of agents is reserved for roles.
 
 use alloc::vec::Vec;
 
+use super::super::room::Budgets;
 use super::{RoleId, Tree};
 use crate::reservation::Reserved;
 use crate::resources::{Ports, Resources};
@@ -34,10 +35,7 @@ impl Tree {
     /// More or less is free of what is reserved for a role.
     pub(in super::super) fn change_idle(&mut self, part: &Reserved, change: impl Fn(&mut Resources)) {
         let Some(id) = self.find(part.reservation.role()) else { return };
-        self.each_above(id, |role| {
-            change(&mut role.idle);
-            role.idle.ports = Ports::default();
-        });
+        self.each_budget(id, |budget| budget.change_idle(&change));
         self.note_shortfall(id);
         self.set_stale(id);
     }
@@ -45,32 +43,9 @@ impl Tree {
     /// It is added up anew.
     pub(in super::super) fn forget_idle(&mut self) {
         for role in self.roles.iter_mut().flatten() {
-            role.idle = Resources::default();
+            role.budget.idle = Resources::default();
         }
         let ids: Vec<RoleId> = self.by_path.values().copied().collect();
         ids.into_iter().for_each(|id| self.note_shortfall(id));
-    }
-
-    /// Brings up to date what a role, and all above it, are promised and have not.
-    pub(super) fn note_shortfall(&mut self, id: RoleId) {
-        let (mut next, mut below_changed) = (Some(id), true);
-        while let Some(id) = next {
-            let role = self.role_mut(id);
-            next = role.parent;
-            if !below_changed && role.quota.is_none() {
-                continue;
-            }
-            let mut shortfall = role.own_shortfall();
-            shortfall.raise_to(&role.shortfall_below);
-            below_changed = shortfall != role.shortfall;
-            if let Some(parent) = next.filter(|_| below_changed) {
-                let before = core::mem::replace(&mut role.shortfall, shortfall.clone());
-                let above = self.role_mut(parent);
-                above.shortfall_below.take_up_to(&before);
-                above.shortfall_below.give(&shortfall);
-            } else {
-                role.shortfall = shortfall;
-            }
-        }
     }
 }

@@ -40,10 +40,11 @@ impl Tree {
             role.competing.move_to(&Child::Own, &mut role.own_place, own);
             let Some(parent) = role.parent else { continue };
             let place = (!role.competing.is_empty()).then(|| {
-                let share = role.account.allocated.dominant_share(total).per_weight(role.weight);
-                (share, role.account.grants)
+                let share = role.budget.account.allocated.dominant_share(total).per_weight(role.weight);
+                (share, role.budget.account.grants)
             });
-            let is_needy = role.quota.as_ref().is_some_and(|quota| !role.consumed().contains(&quota.guarantee));
+            let is_needy =
+                role.budget.quota.as_ref().is_some_and(|quota| !role.budget.consumed().contains(&quota.guarantee));
             let needy_place = place.filter(|_| is_needy);
             if needy_place != role.needy_place {
                 self.needy.move_to(&(role.path.clone(), id), &mut role.needy_place, needy_place);
@@ -108,7 +109,7 @@ impl Tree {
         match branch {
             Some(id) => {
                 let role = self.role(id);
-                role.account.allocated.dominant_share(total).per_weight(role.weight)
+                role.budget.account.allocated.dominant_share(total).per_weight(role.weight)
             }
             None => self.role(under).own.allocated.dominant_share(total),
         }

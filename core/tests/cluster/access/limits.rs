@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_core::access::Principal;
+use haggle_core::access::{Principal, Roles, TokenKind};
 use haggle_core::cluster::{Config, Effect, FrameworkCommand, FrameworkEvent};
 use haggle_core::{Reason, TaskState};
 
@@ -23,6 +23,16 @@ fn a_principal_has_so_many_frameworks_and_hears_which_limit_it_is() {
 
     assert!(why.starts_with("\"ci\" (framework) is at its limit frameworks=1: it has 1, and needs another"), "{why}");
     assert_eq!(world.cluster.frameworks().len(), 1);
+}
+
+/// Scenario 44. Mesos: `RateLimitingTest.SamePrincipalFrameworks`.
+#[test]
+fn two_tokens_of_one_name_share_its_limit() {
+    let mut world = world_of_one_framework_each();
+    let [one, other] = [1, 2].map(|id| world.token(id, "ci", TokenKind::Framework(Roles::every())));
+    world.subscribes(&one, None, "role").unwrap();
+
+    assert!(world.subscribes(&other, None, "role").is_err());
 }
 
 #[test]

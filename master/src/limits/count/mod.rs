@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use haggle_core::access::{Kind, Principal, PrincipalId};
 
-use super::bucket::Bucket;
+use super::Bucket;
 use super::flow::Flow;
 use super::table::{Limit, Limits, NONE};
 

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::super::super::demand::Urgency;
+use super::super::super::room::Budgets;
 use super::super::super::seat::Seat;
 use super::super::super::slots::{Rooms, Slots};
 use super::super::super::verdict::Stage;
@@ -39,7 +40,11 @@ impl Model {
         }
         for (path, role) in allocator.tree.iter() {
             let (allocated, promised) = of_roles.remove(path).unwrap_or_default();
-            assert_eq!((&role.account.allocated, &role.account.promised), (&allocated, &promised), "{path}");
+            assert_eq!(
+                (&role.budget.account.allocated, &role.budget.account.promised),
+                (&allocated, &promised),
+                "{path}"
+            );
         }
         let (mut free, mut idle, mut slots) = (Resources::default(), Vec::new(), Slots::default());
         for (id, holding) in &allocator.agents {
@@ -80,10 +85,10 @@ impl Model {
         if allocator.tree.quotas > 0 {
             assert_eq!(allocator.free, free);
             for (path, role) in allocator.tree.iter() {
-                let mut sum = role.account.allocated.clone();
+                let mut sum = role.budget.account.allocated.clone();
                 let its = idle.iter().filter(|part| is_at_or_below(part.reservation.role(), path));
                 its.for_each(|part| sum.give(&part.resources));
-                assert_eq!(*role.consumed(), sum, "{path}");
+                assert_eq!(*role.budget.consumed(), sum, "{path}");
             }
         }
     }
@@ -97,8 +102,8 @@ impl Model {
         }
         let Some(id) = allocator.tree.find(path) else { return sum };
         let role = allocator.tree.role(id);
-        let mut own = role.quota.as_ref().map(|quota| quota.guarantee.clone()).unwrap_or_default();
-        own.take_up_to(&role.consumed());
+        let mut own = role.budget.quota.as_ref().map(|quota| quota.guarantee.clone()).unwrap_or_default();
+        own.take_up_to(&role.budget.consumed());
         own.raise_to(&sum);
         own
     }
@@ -109,8 +114,8 @@ impl Model {
         let mut path = role;
         loop {
             if let Some(id) = allocator.tree.find(path)
-                && let Some(quota) = &allocator.tree.role(id).quota
-                && !quota.limit.left(&allocator.tree.role(id).consumed()).admits(wanted)
+                && let Some(quota) = &allocator.tree.role(id).budget.quota
+                && !quota.limit.left(&allocator.tree.role(id).budget.consumed()).admits(wanted)
             {
                 return true;
             }
@@ -281,10 +286,10 @@ impl Model {
     fn check_limits(&self, before: &BTreeMap<String, Resources>, allocation: &Allocation) {
         let allocator = &self.world.allocator;
         for (path, role) in allocator.tree.iter() {
-            let Some(quota) = &role.quota else { continue };
+            let Some(quota) = &role.budget.quota else { continue };
             let was_within = quota.limit.admits(before.get(path).unwrap_or(&Resources::default()));
             if was_within && allocation.rescinded.is_empty() {
-                let has = role.consumed();
+                let has = role.budget.consumed();
                 assert!(quota.limit.admits(&has), "{path} has {has}, and may have {}", quota.limit);
             }
         }
@@ -302,7 +307,7 @@ impl Model {
 
     pub(super) fn allocate(&mut self) -> Allocation {
         let roles = self.world.allocator.tree.iter();
-        let before = roles.map(|(path, role)| (path.to_string(), role.consumed().into_owned())).collect();
+        let before = roles.map(|(path, role)| (path.to_string(), role.budget.consumed().into_owned())).collect();
         let allocation = self.world.allocate();
         self.check_limits(&before, &allocation);
         self.check_gangs_are_whole(&allocation);
