@@ -1,6 +1,7 @@
 //! One connection to the master that leads, shared by everything that a program wants of it.
 
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use haggle_core::Backoff;
 use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
 use haggle_tls::{OwnerTokens, Token, TokenError, distrust, secret_argument};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status, Streaming};
 
@@ -257,6 +259,47 @@ impl Client {
         read.map_err(|source| self.garbled(source))
     }
 
+    /// As [`Self::list`], of which `make` makes something else: on another thread, one piece after another, while the next one comes and
+    /// is read. So a long list is never held as a whole. What was made before the connection was lost is not given back.
+    pub(crate) async fn list_as<T, W, V, M, F>(
+        &self,
+        mut attempt: impl FnMut(Connection) -> F,
+        items: fn(T) -> Vec<W>,
+        make: impl Fn(&[V]) -> M + Clone + Send + 'static,
+    ) -> Result<Vec<M>, CallError>
+    where
+        F: Future<Output = Result<Response<Streaming<T>>, Status>>,
+        T: Send + 'static,
+        W: 'static,
+        V: TryFrom<W, Error = Malformed>,
+        M: Send + 'static,
+    {
+        let made = self
+            .call_patiently(|channel| {
+                let (opening, make) = (in_time(attempt(channel)), make.clone());
+                async move {
+                    let mut stream = opening.await?.into_inner();
+                    let (mut made, mut making) = (Vec::new(), None);
+                    while let Some(piece) = in_time(stream.message()).await? {
+                        if let Some(before) = making.take() {
+                            made.push(finished(before).await);
+                        }
+                        let make = make.clone();
+                        making = Some(spawn_blocking(move || {
+                            let views = items(piece).into_iter().map(V::try_from).collect::<Result<Vec<_>, _>>();
+                            views.map(|views| make(&views))
+                        }));
+                    }
+                    if let Some(last) = making {
+                        made.push(finished(last).await);
+                    }
+                    Ok(Response::new(made))
+                }
+            })
+            .await?;
+        made.into_iter().collect::<Result<_, _>>().map_err(|source| self.garbled(source))
+    }
+
     /// As [`Self::call`] for calls whose answer only comes once everything was sent, however long that takes.
     pub(crate) async fn call_patiently<T, F>(&self, mut attempt: impl FnMut(Connection) -> F) -> Result<T, CallError>
     where
@@ -312,6 +355,11 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("url", &self.url()).finish_non_exhaustive()
     }
+}
+
+/// What a thread came to that is never cancelled.
+async fn finished<T>(work: JoinHandle<T>) -> T {
+    work.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 /// Attempts at one thing, each at the master that is most likely to answer.
