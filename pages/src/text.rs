@@ -18,8 +18,7 @@ pub fn printable(text: &str) -> String {
 
 /// JSON as it may be shown on a terminal. Such letters stand in its strings only, where they may be escaped as well.
 pub fn printable_json(json: String) -> String {
-    // So is nearly all of it: seen at once, where letter by letter took most of the time of a long list.
-    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if is_plain(&json) {
         return json;
     }
     let mut text = String::with_capacity(json.len());
@@ -32,6 +31,14 @@ pub fn printable_json(json: String) -> String {
         }
     }
     text
+}
+
+/// Whether all of it is ASCII that is seen, as nearly all JSON is: found out for many letters at once, where letter by letter took
+/// most of the time of a long list.
+pub fn is_plain(text: &str) -> bool {
+    const AT_ONCE: usize = 64;
+    let seen = |part: &[u8]| part.iter().fold(true, |seen, byte| seen & matches!(byte, b' '..=b'~'));
+    text.as_bytes().chunks(AT_ONCE).all(seen)
 }
 
 /// Whether a letter does something else on a terminal than to be seen in its place: control codes, marks of direction,

@@ -1,9 +1,11 @@
-//! How messages become bytes: as prost has it, in buffers that begin small.
+//! How messages become bytes and are read: as prost has it, in buffers that begin small and out of one piece.
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
-use tonic::codec::{BufferSettings, Codec};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::ProstCodec;
 
 /// What each direction of a call begins with, in bytes. It grows with what is said. A master has a call of each agent open for as
@@ -31,13 +33,34 @@ where
     type Encode = T;
     type Decode = U;
     type Encoder = <ProstCodec<T, U> as Codec>::Encoder;
-    type Decoder = <ProstCodec<T, U> as Codec>::Decoder;
+    type Decoder = Whole<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstCodec::<T, U>::raw_encoder(BufferSettings::new(BUFFER, TOGETHER))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<T, U>::raw_decoder(BufferSettings::new(BUFFER, TOGETHER))
+        Whole(PhantomData)
+    }
+}
+
+/// Reads a message out of the one piece of memory in which it has come. Field by field out of the buffer that grows, each step on
+/// takes longer than what it steps over: a tenth of the time of a long list.
+#[derive(Debug)]
+pub(crate) struct Whole<U>(PhantomData<U>);
+
+impl<U: Message + Default> Decoder for Whole<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let (bytes, len) = (source.chunk(), source.remaining());
+        let message = if bytes.len() == len { U::decode(bytes) } else { U::decode(source.copy_to_bytes(len)) };
+        source.advance(source.remaining());
+        message.map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, TOGETHER)
     }
 }

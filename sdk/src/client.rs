@@ -1,6 +1,8 @@
 //! One connection to the master that leads, shared by everything that a program wants of it.
 
 use std::fmt;
+use std::iter;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use haggle_core::Backoff;
 use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
 use haggle_tls::{OwnerTokens, Token, TokenError, distrust, secret_argument};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status, Streaming};
 
@@ -30,6 +34,9 @@ const UNHEARD: Duration = Duration::from_secs(3);
 /// How long a master may take to begin its answer, or the next piece of it. Its decisions take microseconds; only a
 /// stopped one takes longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pieces of a list that are read before something is made of them: so many that neither thread often waits for the other.
+const PIECES_READ: usize = 16;
 
 /// A connection to the master of a cluster, or to the one that leads of several. Clones share it; it comes back by
 /// itself when it was lost.
@@ -255,6 +262,47 @@ impl Client {
             })
             .await?;
         read.map_err(|source| self.garbled(source))
+    }
+
+    /// As [`Self::list`], of which `make` makes something else: on another thread, one piece after another, while the next ones come
+    /// and are read. So a long list is never held as a whole. What was made before the connection was lost is not given back.
+    pub(crate) async fn list_as<T, W, V, M, F>(
+        &self,
+        mut attempt: impl FnMut(Connection) -> F,
+        items: fn(T) -> Vec<W>,
+        make: impl Fn(&[V]) -> M + Clone + Send + 'static,
+    ) -> Result<Vec<M>, CallError>
+    where
+        F: Future<Output = Result<Response<Streaming<T>>, Status>>,
+        T: Send + 'static,
+        W: 'static,
+        V: TryFrom<W, Error = Malformed>,
+        M: Send + 'static,
+    {
+        let made = self
+            .call_patiently(|channel| {
+                let (opening, make) = (in_time(attempt(channel)), make.clone());
+                async move {
+                    let mut stream = opening.await?.into_inner();
+                    let (pieces, mut read) = mpsc::channel::<T>(PIECES_READ);
+                    let making = spawn_blocking(move || {
+                        let read = iter::from_fn(|| read.blocking_recv());
+                        let views = |piece| items(piece).into_iter().map(V::try_from).collect::<Result<Vec<_>, _>>();
+                        read.map(|piece| views(piece).map(|views| make(&views))).collect::<Result<Vec<M>, Malformed>>()
+                    });
+                    while let Some(piece) = in_time(stream.message()).await? {
+                        // One piece breaks the contract, and no more of them are wanted.
+                        if pieces.send(piece).await.is_err() {
+                            break;
+                        }
+                    }
+                    drop(pieces);
+                    // It is never cancelled.
+                    Ok(Response::new(making.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))))
+                }
+            })
+            .await?;
+        made.map_err(|source| self.garbled(source))
     }
 
     /// As [`Self::call`] for calls whose answer only comes once everything was sent, however long that takes.

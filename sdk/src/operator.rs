@@ -4,13 +4,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::iter;
 use std::time::{Duration, SystemTime};
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView, Why};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, RequestId, TaskId};
 use haggle_proto::convert::{self, Malformed};
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::{MESSAGE_MAX, v1};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status, Streaming};
 
 use crate::access::{Principal, read_principal};
 use crate::client::Client;
@@ -91,8 +92,20 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
-        let list = |channel| async move { operator(channel).list_agents(v1::ListAgentsRequest {}).await };
-        self.list(list, |piece: v1::ListAgentsResponse| piece.agents).await
+        self.list(list_agents, |piece: v1::ListAgentsResponse| piece.agents).await
+    }
+
+    /// As [`Self::agents`], of which `make` makes something else: of some hundred at a time, on another thread, while the next ones
+    /// come. So a long list takes less time than to ask for it first, and is never held as a whole. What was made comes in the
+    /// order of the list; when the connection is lost on the way, all of it is made anew.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn agents_as<M: Send + 'static>(
+        &self,
+        make: impl Fn(&[AgentView]) -> M + Clone + Send + 'static,
+    ) -> Result<Vec<M>, CallError> {
+        self.list_as(list_agents, |piece: v1::ListAgentsResponse| piece.agents, make).await
     }
 
     /// Every framework.
@@ -100,8 +113,18 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn frameworks(&self) -> Result<Vec<FrameworkView>, CallError> {
-        let list = |channel| async move { operator(channel).list_frameworks(v1::ListFrameworksRequest {}).await };
-        self.list(list, |piece: v1::ListFrameworksResponse| piece.frameworks).await
+        self.list(list_frameworks, |piece: v1::ListFrameworksResponse| piece.frameworks).await
+    }
+
+    /// As [`Self::frameworks`], of which `make` makes something else, as [`Self::agents_as`] does.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn frameworks_as<M: Send + 'static>(
+        &self,
+        make: impl Fn(&[FrameworkView]) -> M + Clone + Send + 'static,
+    ) -> Result<Vec<M>, CallError> {
+        self.list_as(list_frameworks, |piece: v1::ListFrameworksResponse| piece.frameworks, make).await
     }
 
     /// Every open offer.
@@ -109,8 +132,18 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn offers(&self) -> Result<Vec<OfferView>, CallError> {
-        let list = |channel| async move { operator(channel).list_offers(v1::ListOffersRequest {}).await };
-        self.list(list, |piece: v1::ListOffersResponse| piece.offers).await
+        self.list(list_offers, |piece: v1::ListOffersResponse| piece.offers).await
+    }
+
+    /// As [`Self::offers`], of which `make` makes something else, as [`Self::agents_as`] does.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn offers_as<M: Send + 'static>(
+        &self,
+        make: impl Fn(&[OfferView]) -> M + Clone + Send + 'static,
+    ) -> Result<Vec<M>, CallError> {
+        self.list_as(list_offers, |piece: v1::ListOffersResponse| piece.offers, make).await
     }
 
     /// What each principal has of what is limited, and what all of them share; of this program alone, unless it sees
@@ -136,6 +169,20 @@ impl Client {
     /// When the master cannot be reached.
     pub async fn tasks(&self, ended: bool) -> Result<Vec<TaskView>, CallError> {
         self.list_tasks(v1::ListTasksRequest { ended, ..Default::default() }).await
+    }
+
+    /// As [`Self::tasks`], of which `make` makes something else, as [`Self::agents_as`] does. A task that ends while the list is read
+    /// comes twice, the second time with its end.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn tasks_as<M: Send + 'static>(
+        &self,
+        ended: bool,
+        make: impl Fn(&[TaskView]) -> M + Clone + Send + 'static,
+    ) -> Result<Vec<M>, CallError> {
+        let request = v1::ListTasksRequest { ended, ..Default::default() };
+        self.list_as(list_tasks(&request), |piece: v1::ListTasksResponse| piece.tasks, make).await
     }
 
     /// Those of [`Self::tasks`] that have this name, as the tasks of one job have.
@@ -261,11 +308,31 @@ impl Client {
     }
 
     async fn list_tasks(&self, request: v1::ListTasksRequest) -> Result<Vec<TaskView>, CallError> {
-        let list = |channel| {
-            let request = request.clone();
-            async move { operator(channel).list_tasks(request).await }
-        };
-        self.list(list, |piece: v1::ListTasksResponse| piece.tasks).await
+        self.list(list_tasks(&request), |piece: v1::ListTasksResponse| piece.tasks).await
+    }
+}
+
+/// What a master answers with a list.
+type Listed<T> = Result<Response<Streaming<T>>, Status>;
+
+async fn list_agents(channel: Connection) -> Listed<v1::ListAgentsResponse> {
+    operator(channel).list_agents(v1::ListAgentsRequest {}).await
+}
+
+async fn list_frameworks(channel: Connection) -> Listed<v1::ListFrameworksResponse> {
+    operator(channel).list_frameworks(v1::ListFrameworksRequest {}).await
+}
+
+async fn list_offers(channel: Connection) -> Listed<v1::ListOffersResponse> {
+    operator(channel).list_offers(v1::ListOffersRequest {}).await
+}
+
+fn list_tasks(
+    request: &v1::ListTasksRequest,
+) -> impl FnMut(Connection) -> BoxFuture<'static, Listed<v1::ListTasksResponse>> {
+    move |channel| {
+        let request = request.clone();
+        async move { operator(channel).list_tasks(request).await }.boxed()
     }
 }
 

@@ -37,9 +37,12 @@ pub(crate) async fn measure(cluster: &Cluster, agents: usize, effort: Effort) ->
         }
     }
     // A framework of somebody else: with a connection and a thread of its own.
-    let (another, rounds) = (cluster.client().await, effort.of(DECLINES, 2));
+    let (home, url, rounds) = (cluster.home(), cluster.url.clone(), effort.of(DECLINES, 2));
     let declining = thread::spawn(move || {
-        Builder::new_current_thread().enable_all().build()?.block_on(decline_all(another, agents, rounds))
+        Builder::new_current_thread().enable_all().build()?.block_on(async {
+            // Connected to here, so that what comes is also read on this thread.
+            decline_all(home.connect(&url).await?, agents, rounds).await
+        })
     });
     let mut beside = Vec::new();
     while !declining.is_finished() {

@@ -8,7 +8,7 @@ use super::Verdict;
 use crate::args::{AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, ListArgs, RemoveArgs};
 use crate::error::CommandError;
 use crate::output::record::AgentRecord;
-use crate::output::{self, Table};
+use crate::output::{self, Lines, OutputError, Table};
 use crate::target::Target;
 use crate::why;
 
@@ -62,10 +62,19 @@ fn unknown(agent: AgentId, error: CallError) -> CommandError {
 }
 
 async fn list(target: &Target, args: ListArgs) -> Verdict {
-    let mut agents = super::connect(target).await?.agents().await?;
-    agents.sort_by_key(|agent| agent.id);
-    output::list(agents.iter().map(AgentRecord::from), args.json, || table(&agents))?;
+    let client = super::connect(target).await?;
+    if args.json {
+        output::lines(client.agents_as(lines).await?)?;
+    } else {
+        let mut agents = client.agents().await?;
+        agents.sort_by_key(|agent| agent.id);
+        output::line(&table(&agents).to_string())?;
+    }
     Ok(0)
+}
+
+fn lines(agents: &[AgentView]) -> Result<Lines<AgentId>, OutputError> {
+    Lines::of(agents.iter().map(|agent| (agent.id, AgentRecord::from(agent))))
 }
 
 fn table(agents: &[AgentView]) -> Table {

@@ -1,19 +1,28 @@
 //! `haggle frameworks`.
 
+use haggle_core::FrameworkId;
 use haggle_core::cluster::FrameworkView;
 
 use super::Verdict;
 use crate::args::ListArgs;
 use crate::output::record::FrameworkRecord;
-use crate::output::{self, Table};
+use crate::output::{self, Lines, OutputError, Table};
 use crate::target::Target;
 
 pub(super) async fn run(target: &Target, args: ListArgs) -> Verdict {
-    let mut frameworks = super::connect(target).await?.frameworks().await?;
-    frameworks.sort_by_key(|framework| framework.id);
-    let records: Vec<FrameworkRecord> = frameworks.iter().map(Into::into).collect();
-    output::list(&records, args.json, || table(&frameworks))?;
+    let client = super::connect(target).await?;
+    if args.json {
+        output::lines(client.frameworks_as(lines).await?)?;
+    } else {
+        let mut frameworks = client.frameworks().await?;
+        frameworks.sort_by_key(|framework| framework.id);
+        output::line(&table(&frameworks).to_string())?;
+    }
     Ok(0)
+}
+
+fn lines(frameworks: &[FrameworkView]) -> Result<Lines<FrameworkId>, OutputError> {
+    Lines::of(frameworks.iter().map(|framework| (framework.id, FrameworkRecord::from(framework))))
 }
 
 fn table(frameworks: &[FrameworkView]) -> Table {

@@ -1,22 +1,31 @@
 //! `haggle ps`.
 
 use haggle_core::cluster::TaskView;
-use haggle_core::{MilliCpu, Resources};
+use haggle_core::{MilliCpu, Resources, TaskId};
 
 use super::Verdict;
 use crate::args::PsArgs;
 use crate::output::record::{TaskRecord, kind};
-use crate::output::{self, Table};
+use crate::output::{self, Lines, OutputError, Table};
 use crate::target::Target;
 
 pub(super) async fn run(target: &Target, args: PsArgs) -> Verdict {
-    let mut tasks = super::connect(target).await?.tasks(args.all).await?;
-    // One that ended while the list was read came twice, the second time with its end.
-    tasks.reverse();
-    tasks.sort_by_key(|task| task.id);
-    tasks.dedup_by_key(|task| task.id);
-    output::list(tasks.iter().map(TaskRecord::from), args.list.json, || table(&tasks))?;
+    let client = super::connect(target).await?;
+    if args.list.json {
+        output::lines(client.tasks_as(args.all, lines).await?)?;
+    } else {
+        let mut tasks = client.tasks(args.all).await?;
+        // One that ended while the list was read came twice, the second time with its end.
+        tasks.reverse();
+        tasks.sort_by_key(|task| task.id);
+        tasks.dedup_by_key(|task| task.id);
+        output::line(&table(&tasks).to_string())?;
+    }
     Ok(0)
+}
+
+fn lines(tasks: &[TaskView]) -> Result<Lines<TaskId>, OutputError> {
+    Lines::of(tasks.iter().map(|task| (task.id, TaskRecord::from(task))))
 }
 
 /// Of its own, or revocable ones.

@@ -1,6 +1,7 @@
 //! How results reach standard output.
 
 mod fetching;
+mod lines;
 pub(crate) mod printer;
 pub(crate) mod record;
 mod table;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub(crate) use fetching::Fetching;
 pub(crate) use haggle_pages::text::{printable, time, volume_state, window};
+pub(crate) use lines::{Lines, print as lines};
 pub(crate) use table::Table;
 
 use haggle_pages::text::printable_json;

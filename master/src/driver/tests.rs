@@ -220,9 +220,12 @@ async fn a_large_message_takes_up_its_place_until_what_it_launches_has_left() {
     let mut batch = Batch::default();
     hearing.take(&mut batch.sayings, true);
     driven.step(batch).await.unwrap();
-    assert!(next.make_room(1).now_or_never().is_none());
 
-    assert_eq!(message(&mut agent).unwrap().len(), 2);
+    // Two launches that are large leave in a message each.
+    for _ in 0..2 {
+        assert!(next.make_room(1).now_or_never().is_none());
+        assert_eq!(message(&mut agent).unwrap().len(), 1);
+    }
 
     assert!(next.make_room(1).now_or_never().is_some());
 }

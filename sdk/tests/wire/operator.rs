@@ -1,9 +1,12 @@
 //! Lists, kills, logs and watching.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
+use haggle_core::cluster::AgentView;
 use haggle_proto::v1;
 use haggle_sdk::{
     AgentId, Announcement, Bytes, CallError, Ceiling, Client, FrameworkId, Hindrance, MilliCpu, Obstacle, OutputStream,
@@ -47,6 +50,35 @@ async fn a_list_in_pieces_is_put_together() {
 
     let sizes: Vec<_> = agents.iter().map(|agent| agent.info.resources.clone()).collect();
     assert_eq!(sizes, [resources(1000), resources(2000), resources(3000)]);
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_list_piece_by_piece_comes_in_its_order_and_is_made_anew_when_the_list_is_lost_on_the_way() {
+    let played = Played::start().await;
+    played.stage.agents.lock().unwrap().extend([agent(1000), agent(2000), agent(3000)]);
+    *played.stage.answers_lost.lock().unwrap() = 1;
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let size = move |agents: &[AgentView]| {
+        counted.fetch_add(agents.len(), Ordering::Relaxed);
+        agents.iter().map(|agent| agent.info.resources.cpus.get()).collect::<Vec<_>>()
+    };
+
+    let sizes = client(&played).await.agents_as(size).await.unwrap();
+
+    assert_eq!(sizes, [[1000], [2000], [3000]]);
+    assert!(seen.load(Ordering::Relaxed) > 3, "what came before it was lost was seen as well");
+}
+
+#[tokio::test]
+async fn nothing_is_made_of_a_list_that_breaks_the_contract() {
+    let played = Played::start().await;
+    let broken = v1::Agent { info: None, ..agent(2000) };
+    played.stage.agents.lock().unwrap().extend([agent(1000), broken]);
+
+    let error = client(&played).await.agents_as(<[AgentView]>::len).await.unwrap_err();
+
+    assert!(error.to_string().ends_with("info of an agent is missing"), "{error}");
 }
 
 #[tokio::test]

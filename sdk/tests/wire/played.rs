@@ -185,6 +185,11 @@ impl Stage {
     /// Takes note of a request; its answer may be lost.
     fn requested(&self, request: Vec<u8>) -> Result<(), Status> {
         self.requests.lock().unwrap().push(request);
+        self.loses_answer()
+    }
+
+    /// Fails as often as answers are to be lost.
+    fn loses_answer(&self) -> Result<(), Status> {
         let mut lost = self.answers_lost.lock().unwrap();
         *lost = lost.checked_sub(1).map_or(Ok(0), |left| {
             *lost = left;

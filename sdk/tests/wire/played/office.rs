@@ -6,7 +6,7 @@ use std::sync::Arc;
 use haggle_proto::v1;
 use haggle_proto::v1::operator_server::Operator;
 use haggle_sdk::TaskId;
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::{CLUSTER, Stage};
@@ -194,7 +194,10 @@ impl Operator for Office {
         self.0.refuse()?;
         self.0.admit(&request)?;
         let agents = self.0.agents.lock().unwrap().clone();
-        Ok(pieces(agents, |agents| v1::ListAgentsResponse { agents }))
+        let list = pieces(agents, |agents| v1::ListAgentsResponse { agents });
+        // All of it comes, but for its end.
+        let lost = self.0.loses_answer().err().map(Err);
+        Ok(list.map(|list| Box::pin(list.chain(tokio_stream::iter(lost))) as Self::ListAgentsStream))
     }
 
     async fn list_frameworks(
