@@ -72,7 +72,7 @@ impl Default for Config {
             queued_per_allocation: 100_000,
             // A part of each agent of a large cluster: a few megabytes.
             reservations_per_role: 10_000,
-            // A millisecond of a master at most, with all that their offers cost until they are sent.
+            // About half a millisecond of a master, with all that their offers cost until they are sent.
             agents_at_once: 128,
             // More than the largest cluster that we have measured. Their sum of resources stays exact.
             agents: 100_000,

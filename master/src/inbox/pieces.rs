@@ -4,7 +4,7 @@ use std::mem;
 
 use haggle_core::cluster::{Command, FrameworkCall, FrameworkCommand};
 
-/// Offers that are declined in one piece, which is a turn: a tenth of a millisecond, and twice that with what follows from it.
+/// Offers that are declined in one piece, which is a turn: a quarter of a millisecond, with what follows from it.
 const OFFERS: usize = 64;
 
 /// What it costs to hear that an offer is declined, in bytes. That alone is about a third of a small command; but what was declined is

@@ -19,7 +19,7 @@ pub(crate) use weight::Weigh;
 pub(crate) const WAITING_MAX: usize = 64 << 20;
 
 /// About how much goes into one message, in bytes: some hundred offers. It is written at once, and whoever else has something to say
-/// waits for half a millisecond at most. Well below what a peer takes, so that only a single item which came in as large can go out
+/// waits for that. Well below what a peer takes, so that only a single item which came in as large can go out
 /// as large.
 pub(crate) const MESSAGE_TARGET: usize = 256 << 10;
 
