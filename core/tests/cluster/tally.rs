@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentCommand, AgentMove, Cluster, OfferEnd, Processor, Tally};
+use haggle_core::cluster::{AgentCommand, AgentMove, Cluster, OfferEnd, Processor};
 use haggle_core::{Now, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId, Usage};
 
 use crate::kit::*;
