@@ -117,6 +117,8 @@ bugs! {
     ReservationForgotten,
     /// What is reserved for a role is offered to everybody.
     ReservedForAll,
+    /// An agent is offered that is not what a task needs.
+    ConstraintsIgnored,
     /// A volume is destroyed while its agent has not named the tasks that use it.
     DestroyedBeforeNamed,
     /// One accept gives a volume to two tasks.

@@ -146,7 +146,9 @@ impl World {
             }
             Fault::OperatorQuota => {
                 let role = ROLES[self.rng.index(ROLES.len())].to_owned();
-                let command = if self.rng.chance(300) {
+                let command = if self.rng.chance(250) {
+                    self.how_offers_are_made()
+                } else if self.rng.chance(300) {
                     OperatorCommand::SetWeight { role, weight: NonZeroU32::new(self.rng.below(5) as u32) }
                 } else {
                     let cpus = |cores| MilliCpu::from_cores(cores);

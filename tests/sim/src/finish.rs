@@ -176,12 +176,15 @@ impl World {
         }
     }
 
-    /// What a role may have at most, or is promised, holds nobody up for ever.
+    /// What a role may have at most, or is promised, or is offered at least, holds nobody up for ever.
     fn lift_quotas(&mut self) {
-        let roles: Vec<String> = self.store.roles_with_quotas().map(str::to_owned).collect();
-        for role in roles {
+        let lift = |role: &str| OperatorCommand::SetQuota { role: role.to_owned(), quota: None, force: false };
+        let no_least = |role: &str| OperatorCommand::SetMinAllocatable { role: role.to_owned(), least: None };
+        let limits = self.store.roles_with_quotas().map(lift);
+        let commands: Vec<OperatorCommand> = limits.chain(self.store.roles_with_least().map(no_least)).collect();
+        for command in commands {
             let request = RequestId(self.rng.wide());
-            self.operator(request, &OperatorCommand::SetQuota { role, quota: None, force: false });
+            self.operator(request, &command);
         }
     }
 

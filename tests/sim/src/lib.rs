@@ -17,6 +17,7 @@ mod reserve;
 mod rng;
 mod store;
 mod volumes;
+mod wants;
 mod words;
 mod world;
 

@@ -141,6 +141,8 @@ pub(crate) struct Temper {
     pub(crate) groups: u64,
     /// Wants processor time that is revocable, in so many of a thousand wants.
     pub(crate) idles: u64,
+    /// Wants tasks on some agents only, in so many of a thousand wants.
+    pub(crate) chooses: u64,
     /// Reserves or unreserves as it accepts, in so many of a thousand cases.
     pub(crate) reserves: u64,
     /// Makes, destroys and shares volumes as it accepts, in so many of a thousand cases.
@@ -244,8 +246,8 @@ impl Plan {
     }
 }
 
-/// Roles that frameworks have.
-pub(crate) const ROLES: [&str; 3] = ["default", "batch", "web"];
+/// Roles that frameworks have: one of them below another.
+pub(crate) const ROLES: [&str; 3] = ["default", "web/batch", "web"];
 
 fn role(rng: &mut Rng) -> String {
     ROLES[rng.index(ROLES.len())].to_string()
@@ -278,6 +280,7 @@ fn temper(rng: &mut Rng) -> Temper {
         kills: rarely(rng, 400),
         groups: rarely(rng, 800),
         idles: if rng.chance(667) { rng.range(1, 500) } else { 0 },
+        chooses: if rng.chance(500) { rng.range(1, 800) } else { 0 },
         reserves: rarely(rng, 500),
         volumes: if rng.chance(500) { rng.range(1, 700) } else { 0 },
         failover_timeout: Duration::from_secs(rng.range(10, 60)),

@@ -148,6 +148,11 @@ impl Store {
         self.roles.iter().filter(|(_, record)| record.quota.is_some()).map(|(role, _)| role.as_str())
     }
 
+    /// The roles to which small offers are not made.
+    pub(crate) fn roles_with_least(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().filter(|(_, record)| record.min_allocatable.is_some()).map(|(role, _)| role.as_str())
+    }
+
     /// The agents that are remembered.
     pub(crate) fn agents(&self) -> impl Iterator<Item = AgentId> {
         self.agents.keys().copied()

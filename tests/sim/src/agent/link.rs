@@ -9,6 +9,7 @@ use super::SILENT_HEARTBEATS;
 use crate::net::{ConnId, Msg, Peer, Way};
 use crate::plan::{MS, S, Time};
 use crate::say;
+use crate::wants;
 use crate::world::{AgentEvent, World};
 
 impl World {
@@ -37,6 +38,7 @@ impl World {
             name: format!("machine-{at}"),
             resources: agent.resources.clone(),
             reserved: agent.keeps.clone(),
+            attributes: wants::attributes(at),
             ..AgentInfo::default()
         };
         let piece = self.rng.index(3) + 1;

@@ -6,7 +6,7 @@ use haggle_core::cluster::{Acknowledgement, FrameworkCommand, Question};
 use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId, Resources, TaskId, UpdateId, Want};
 
 use crate::plan::ROLES;
-use crate::rng::Rng;
+use crate::wants::want;
 use crate::world::World;
 
 impl World {
@@ -75,22 +75,7 @@ impl World {
                 self.call(at, life, FrameworkCommand::Revive { role });
             }
             5..=7 => {
-                let resources = |rng: &mut Rng| {
-                    let (cpus, mem) = (MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64));
-                    match rng.chance(temper.idles) {
-                        true => Resources::new(MilliCpu::ZERO, mem, Bytes::ZERO).with_revocable(cpus),
-                        false => Resources::new(cpus, mem, Bytes::ZERO),
-                    }
-                };
-                let want = |rng: &mut Rng| Want {
-                    resources: resources(rng),
-                    constraints: Vec::new(),
-                    volumes: Vec::new(),
-                    waiting: rng.below(4) as u32,
-                    spare: rng.below(3) as u32,
-                    gang: 0,
-                };
-                let wants = (0..self.rng.below(3)).map(|_| want(&mut self.rng)).collect();
+                let wants = (0..self.rng.below(3)).map(|_| want(&mut self.rng, &temper)).collect();
                 let role = self.a_role(at);
                 self.call(at, life, FrameworkCommand::Demand { role, wants });
             }

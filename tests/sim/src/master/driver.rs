@@ -13,6 +13,7 @@ use crate::net::{ConnId, Msg, Peer, Way};
 use crate::plan::{MS, S, Time};
 use crate::say;
 use crate::store::LEASE;
+use crate::wants;
 use crate::words::{Done, Said};
 use crate::world::{MasterEvent, World};
 
@@ -160,7 +161,11 @@ impl World {
         if !planted::is(Bug::PausesCount) {
             self.tick(at, &mut lead, now, &mut effects);
         }
+        let before = effects.len();
         lead.cluster.allocate(now, &mut effects);
+        if let Some(offer) = lead.wants.unwanted(&effects[before..]) {
+            self.oracle.fail(format!("master {at} makes an offer that is not wanted: {offer:?}"));
+        }
         let changes: Vec<Change> = effects
             .iter()
             .filter_map(|effect| match effect {
@@ -247,8 +252,10 @@ impl World {
         };
         let words = self.log.lines.is_some().then(|| Said(&command).to_string());
         let before = effects.len();
+        let said = wants::said(&command);
         let verdict = lead.cluster.apply(now, command, effects);
         if verdict.is_ok() {
+            lead.wants.note(said);
             self.oracle.note(lead.epoch, acknowledged);
         }
         self.oracle_hears(lead, &effects[before..]);

@@ -10,6 +10,7 @@ use crate::net::Place;
 use crate::plan::{MS, S};
 use crate::say;
 use crate::store::LEASE;
+use crate::wants::Wants;
 use crate::world::{MasterEvent, World};
 
 impl World {
@@ -74,6 +75,7 @@ impl World {
             looked,
             writing: None,
             held_back: Vec::new(),
+            wants: Wants::default(),
             failed: Vec::new(),
             sessions: BTreeMap::new(),
             ended: BTreeSet::new(),

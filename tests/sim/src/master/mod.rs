@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::net::{ConnId, Place};
 use crate::plan::{MS, S, Time};
 use crate::say;
+use crate::wants::Wants;
 use crate::world::{Event, MasterEvent, World};
 
 /// The longest that a driver sleeps: what passes beyond that, and a little, was a pause.
@@ -65,6 +66,8 @@ pub(crate) struct Lead {
     /// What is on its way to the registry.
     writing: Option<Writing>,
     held_back: Vec<Effect>,
+    /// What those want who are connected, as they have said it.
+    wants: Wants,
     /// Sessions that end because of what was said on them, after what was decided before.
     failed: Vec<(SessionId, String)>,
     sessions: BTreeMap<SessionId, ConnId>,
