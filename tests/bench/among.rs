@@ -1,13 +1,15 @@
-//! One task after another among very many agents: from its submission to its end, alone, and while somebody else is offered all of
-//! them and declines.
+//! One task after another among very many agents: from the accept to its end, and from its submission, alone, and while somebody else is
+//! offered all of them and declines. Whoever submits then may have to wait for an offer: all agents are offered to the other.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use haggle_core::{Digest, TaskState};
 use haggle_kit::{Cluster, guests};
-use haggle_sdk::{Client, Event, Framework, FrameworkInfo, Runner, Session};
+use haggle_sdk::{Client, Event, Framework, FrameworkInfo, Progress, Runner, Session};
 use tokio::runtime::Builder;
 
 use crate::Effort;
@@ -28,10 +30,17 @@ const REFUSED_FOR: Duration = Duration::ZERO;
 pub(crate) async fn measure(cluster: &Cluster, agents: usize, effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let client = cluster.client().await;
     let module = client.upload_bytes(guests::compile(guests::NOOP)).await?;
-    let session = Runner::new(&client).name("one by one").start().await?;
+    let (launches, launched) = mpsc::channel();
+    let tell = move |progress: &Progress| {
+        if let Progress::Launched { .. } = progress {
+            // Whoever waits for it may have ended.
+            let _ = launches.send(Instant::now());
+        }
+    };
+    let session = Runner::new(&client).name("one by one").start_with(tell).await?;
     let mut alone = Vec::new();
     for round in 0..WARM_UP + effort.of(ALONE, ALONE / 10) {
-        let took = one(&session, module).await?;
+        let took = one(&session, module, &launched).await?;
         if round >= WARM_UP {
             alone.push(took);
         }
@@ -46,22 +55,38 @@ pub(crate) async fn measure(cluster: &Cluster, agents: usize, effort: Effort) ->
     });
     let mut beside = Vec::new();
     while !declining.is_finished() {
-        beside.push(one(&session, module).await?);
+        beside.push(one(&session, module, &launched).await?);
     }
     declining.join().map_err(|_| anyhow::anyhow!("whoever declines has panicked"))??;
     session.close().await;
+    let figure = |name: String, goal, took: &[Took], of: fn(&Took) -> f64| {
+        Figure::new(name, "ms", goal, took.iter().map(of).collect())
+    };
+    let name = format!("one task among {agents} agents");
+    let declines = "while another declines offers of all of them";
     Ok(vec![
-        Figure::new(format!("one task among {agents} agents, submit to end"), "ms", Goal::P99Below(1.0), alone),
-        Figure::new("… while another declines offers of all of them", "ms", Goal::AllBelow(20.0), beside),
+        figure(format!("{name}, accept to end"), Goal::P99Below(1.0), &alone, |took| took.since_accept),
+        figure(format!("… {declines}"), Goal::AllBelow(20.0), &beside, |took| took.since_accept),
+        figure(format!("{name}, submit to end"), Goal::P99Below(1.0), &alone, |took| took.since_submit),
+        figure(format!("… {declines}"), Goal::Reported, &beside, |took| took.since_submit),
     ])
 }
 
 /// Milliseconds for a task.
-async fn one(session: &Session, module: Digest) -> anyhow::Result<f64> {
-    let began = Instant::now();
+struct Took {
+    since_submit: f64,
+    since_accept: f64,
+}
+
+async fn one(session: &Session, module: Digest, launched: &Receiver<Instant>) -> anyhow::Result<Took> {
+    let submitted = Instant::now();
     let status = session.submit(noop(module)).await?.ended().await?;
+    let ended = Instant::now();
     anyhow::ensure!(status.state == TaskState::Finished, "a no-op is {}: {}", status.state, status.message);
-    Ok(began.elapsed().as_secs_f64() * 1e3)
+    // The last one: what it was launched on before may have been gone when the accept came.
+    let accepted = launched.try_iter().last().context("a task that ended was launched")?;
+    let milliseconds = |since: Instant| (ended - since).as_secs_f64() * 1e3;
+    Ok(Took { since_submit: milliseconds(submitted), since_accept: milliseconds(accepted) })
 }
 
 /// A framework that is offered all agents, so often, and takes nothing.
