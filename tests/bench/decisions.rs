@@ -149,8 +149,10 @@ fn short_tasks(at_once: u64, beside: Beside) -> anyhow::Result<f64> {
         let seen = ids().map(|task| Acknowledgement { task, update: UpdateId(1), agent: None }).collect();
         machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Acknowledge(seen).into()))?;
     }
+    let took = began.elapsed();
+    // To list them takes longer than some of their decisions.
     anyhow::ensure!(machine.cluster.tasks().len() as u64 == TASKS, "not every task was launched");
-    Ok(began.elapsed().as_secs_f64() * 1e6 / TASKS as f64)
+    Ok(took.as_secs_f64() * 1e6 / TASKS as f64)
 }
 
 struct Machine {
