@@ -13,7 +13,7 @@ use crate::world::World;
 /// What machines say of themselves: of two zones each is in one, and one in three has a disk that is fast.
 pub(crate) fn attributes(machine: usize) -> BTreeMap<String, String> {
     let zone = ("zone".to_owned(), ["here", "there"][machine % 2].to_owned());
-    let fast = (machine % 3 == 0).then(|| ("ssd".to_owned(), "yes".to_owned()));
+    let fast = machine.is_multiple_of(3).then(|| ("ssd".to_owned(), "yes".to_owned()));
     [zone].into_iter().chain(fast).collect()
 }
 

@@ -39,7 +39,6 @@ impl World {
             resources: agent.resources.clone(),
             reserved: agent.keeps.clone(),
             attributes: wants::attributes(at),
-            ..AgentInfo::default()
         };
         let piece = self.rng.index(3) + 1;
         let rest = held.split_off(held.len().min(piece));
