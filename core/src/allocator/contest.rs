@@ -209,9 +209,12 @@ impl Allocator {
         let is_unknown = |key| demand.want(key).is_some_and(|(_, beyond)| beyond.are_more());
         let open = demand.open(Urgency::Waiting).filter(|&(key, ..)| is_unknown(key));
         let lost = open.filter(|&(key, ..)| self.with_room_beyond_quotas(id, key, now).is_none());
+        let mut for_quotas = ForQuotas::new();
         let mut gives_way = |want: &Want| {
-            let limits: Vec<RoleId> = self.limits_in_the_way(id.role, &want.resources).collect();
-            !self.contested_for_quotas(id, &limits, now, later).is_empty()
+            let limits = self.limits_in_the_way(id.role, &want.resources).collect();
+            let others =
+                for_quotas.entry(limits).or_insert_with_key(|roles| self.contested_for_quotas(id, roles, now, later));
+            !others.is_empty()
         };
         let keys: Vec<WantKey> = lost.filter(|(_, want, _)| gives_way(want)).map(|(key, ..)| key).collect();
         if keys.is_empty() {
