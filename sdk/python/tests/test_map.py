@@ -36,7 +36,9 @@ def calls(executor: Executor, function: Callable[[int], Any], items: Iterable[in
 
 
 def tasks_of(cluster: Cluster, function: Callable[..., Any]) -> int:
-    return sum(task.name == function.__qualname__ for task in cluster.tasks(ended=True))
+    """How many tasks its calls had, without launches that never reached an agent: their tasks were launched again."""
+    launched = [task for task in cluster.tasks(ended=True) if task.name == function.__qualname__]
+    return sum(task.status.state != "DROPPED" for task in launched)
 
 
 def squared(x: int) -> int:

@@ -140,7 +140,7 @@ impl RunnerState {
 
     fn launch_ended(&mut self, now: Now, index: u64, status: TaskStatus) {
         let Some(launch) = self.launches.remove(&status.task.number) else { return };
-        launch.allocation.into_iter().for_each(|number| self.queued_ended(number));
+        launch.allocation.into_iter().for_each(|number| self.queued_ended(now, number));
         let Some(job) = self.jobs.get_mut(&index) else { return };
         if launch.allocation.is_none() {
             self.spare.ended(&job.need);

@@ -39,6 +39,9 @@ const TURN: Duration = Duration::from_secs(1);
 /// How long an allocation without tasks waits for more: a pause between two of a session's submissions.
 const IDLE: Duration = Duration::from_millis(100);
 
+/// An allocation without tasks gets none any more after so long. Later they might come there when it has just ended.
+const IDLE_FILLED: Duration = Duration::from_millis(50);
+
 /// Kinds of tasks of which it is known how long they take. The one that ended least recently makes way.
 const KINDS_MAX: usize = 16;
 
@@ -87,6 +90,15 @@ pub(super) struct Allocation {
     closed: bool,
     /// Tasks in it that have not ended.
     queued: u64,
+    /// Since when there are none, if there are none: its opening, or the last end of a task.
+    emptied: Now,
+}
+
+impl Allocation {
+    /// Whether it is about to end by itself, for want of tasks.
+    fn is_leaving(&self, now: Now) -> bool {
+        self.queued == 0 && now.since(self.emptied) >= IDLE_FILLED
+    }
 }
 
 impl RunnerState {
@@ -138,7 +150,7 @@ impl RunnerState {
         let (offers, allocation) = (offers.to_vec(), Arc::new(spec));
         self.out.commands.push(FrameworkCommand::Open { offers, allocation, refuse: Duration::ZERO });
         let info = Arc::clone(info);
-        let allocation = Allocation { agent, info, kind, units, opened: now, closed: false, queued: 0 };
+        let allocation = Allocation { agent, info, kind, units, opened: now, closed: false, queued: 0, emptied: now };
         self.allocations.insert(id.number, allocation);
         self.enqueue(now, id.number, taken.to_vec());
         true
@@ -148,9 +160,10 @@ impl RunnerState {
     pub(super) fn refill(&mut self, now: Now) {
         let open = self.allocations.iter().filter(|(_, allocation)| !allocation.closed);
         for number in open.map(|(&number, _)| number).collect::<Vec<_>>() {
-            let Allocation { ref kind, units, opened, queued, .. } = self.allocations[&number];
+            let allocation = &self.allocations[&number];
+            let Allocation { ref kind, units, opened, queued, .. } = *allocation;
             let depth = self.depth(kind, units).unwrap_or(0);
-            if now.since(opened) >= TURN || depth == 0 {
+            if now.since(opened) >= TURN || depth == 0 || allocation.is_leaving(now) {
                 self.enqueue_in(number, Vec::new(), true);
             } else if queued <= depth / 2 && self.waiting.count(kind) > 0 {
                 let kind = kind.clone();
@@ -248,9 +261,10 @@ impl RunnerState {
     }
 
     /// A task in a queue has ended.
-    pub(super) fn queued_ended(&mut self, number: u64) {
+    pub(super) fn queued_ended(&mut self, now: Now, number: u64) {
         if let Some(allocation) = self.allocations.get_mut(&number) {
             allocation.queued = allocation.queued.saturating_sub(1);
+            allocation.emptied = now;
         }
     }
 

@@ -305,3 +305,19 @@ fn a_queue_for_which_nothing_waits_is_kept_while_nothing_else_does() {
 
     assert_eq!(enqueued(&runner.decide(START)), []);
 }
+
+#[test]
+fn a_queue_that_has_been_empty_for_half_of_its_patience_gets_no_tasks_that_would_come_too_late() {
+    for (pause, refilled) in [(Duration::from_millis(49), true), (Duration::from_millis(50), false)] {
+        let mut runner = after_one(Duration::from_millis(40), 2);
+        runner.hear(START, offer(2, 1, 1000));
+        runner.decide(START);
+        runner.hear(START, ended(&[3, 4], Duration::from_millis(40)));
+        runner.decide(START);
+
+        runner.submit(START + pause, 10, task(1000));
+
+        let expected = if refilled { (ALLOCATION, vec![(5, 1)], false) } else { (ALLOCATION, vec![], true) };
+        assert_eq!(enqueued(&runner.decide(START + pause)), [expected]);
+    }
+}
