@@ -88,7 +88,7 @@ def is_free(lock: Any) -> bool:
     taken: list[bool] = []
 
     def take() -> None:
-        taken.append(lock.acquire(timeout=1))
+        taken.append(lock.acquire(timeout=10))
         if taken == [True]:
             lock.release()
 
@@ -152,7 +152,7 @@ def waits_for_none(executor: Executor) -> None:
     """Sees that whatever the executor would wait for at its end is over soon."""
     with executor._lock:
         calls = list(executor._calls)
-    _, still = concurrent.futures.wait(calls, timeout=10)
+    _, still = concurrent.futures.wait(calls, timeout=60)
     assert not still, f"{len(still)} calls are waited for that nobody is at"
 
 
