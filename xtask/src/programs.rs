@@ -48,8 +48,6 @@ struct Row {
     module: PathBuf,
     /// Folders that it reads, by their names there.
     folders: Vec<(PathBuf, &'static str)>,
-    /// An empty folder that it finds as `/tmp`, and writes to.
-    scratch: Option<PathBuf>,
     args: Vec<String>,
     stdin: Option<PathBuf>,
     /// What its output has to contain.
@@ -97,7 +95,6 @@ fn rows<'a>(
             name: runtime,
             module: haggle.runtime(runtime)?,
             folders: vec![(scripts.to_owned(), "/script")],
-            scratch: None,
             args: flag.into_iter().chain([format!("/script/{script}")]).collect(),
             stdin: None,
             prints: PRINTED,
@@ -105,14 +102,12 @@ fn rows<'a>(
     });
     let yosys = std::iter::once_with(move || {
         let module = languages::build(workspace, Language::Yosys)?;
-        let scratch = scripts.with_file_name("tmp");
-        fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
-        let commands = "read_verilog /script/counter.v; synth -top counter; stat";
+        // ABC closes the standard output, behind which nothing would be printed.
+        let commands = "read_verilog /script/counter.v; synth -top counter -noabc; stat";
         Ok(Row {
             name: "yosys",
             module,
             folders: vec![(scripts.to_owned(), "/script"), (languages::yosys::share(workspace), "/share")],
-            scratch: Some(scratch),
             args: vec!["-p".to_owned(), commands.to_owned()],
             stdin: None,
             prints: "=== counter ===",
@@ -126,7 +121,6 @@ fn rows<'a>(
             name: "micropython",
             module: languages::build(workspace, Language::MicroPython)?,
             folders: vec![(scripts.to_owned(), "/script")],
-            scratch: None,
             args: vec![format!("/script/{script}")],
             stdin: None,
             prints: interpreter::DONE,
@@ -144,7 +138,7 @@ fn rows<'a>(
         // A program with exceptions is to throw them.
         let args = if language == Language::Cpp { vec!["two".to_owned(); THROWS] } else { Vec::new() };
         let stdin = Some(scripts.join("rows.csv"));
-        Ok(Row { name, module, folders: Vec::new(), scratch: None, args, stdin, prints })
+        Ok(Row { name, module, folders: Vec::new(), args, stdin, prints })
     });
     interpreters.chain(micropython).chain(yosys).chain(compiled)
 }
@@ -197,8 +191,6 @@ impl Haggle {
         let folders: Vec<String> =
             row.folders.iter().map(|(host, guest)| format!("{guest}={}", host.display())).collect();
         folders.iter().for_each(|folder| words.extend(["--input", folder]));
-        let scratch = row.scratch.as_ref().map(|host| format!("{}::/tmp", host.display()));
-        scratch.iter().for_each(|folder| words.extend(["--dir", folder]));
         let stdin = row.stdin.as_ref().map(|path| path.display().to_string());
         stdin.iter().for_each(|path| words.extend(["--stdin", path]));
         words.extend([module, "--"]);
@@ -242,11 +234,8 @@ fn spent(command: &Command) -> anyhow::Result<(String, f64)> {
 fn beside(wasmtime: &Path, row: &Row) -> anyhow::Result<Figures> {
     let mut python = Command::new(languages::python()?);
     python.env("PYTHONPATH", wasmtime).args(["-c", BESIDE]).arg(&row.module);
-    python
-        .arg(row.stdin.as_deref().unwrap_or(Path::new("")))
-        .arg((row.folders.len() + usize::from(row.scratch.is_some())).to_string());
-    let scratch = row.scratch.iter().map(|host| (host, "/tmp"));
-    for (host, guest) in row.folders.iter().map(|(host, guest)| (host, *guest)).chain(scratch) {
+    python.arg(row.stdin.as_deref().unwrap_or(Path::new(""))).arg(row.folders.len().to_string());
+    for (host, guest) in &row.folders {
         python.arg(host).arg(guest);
     }
     let said = process::output(python.args(&row.args)).with_context(|| format!("{} under wasmtime", row.name))?;

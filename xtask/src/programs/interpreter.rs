@@ -35,7 +35,6 @@ pub(super) fn run(haggle: &Haggle, wasmtime: &Path, scripts: &Path) -> anyhow::R
             name,
             module: module.clone(),
             folders: vec![(scripts.to_owned(), "/script")],
-            scratch: None,
             args: vec![format!("/script/{name}")],
             stdin: None,
             prints: DONE,
