@@ -92,9 +92,10 @@ impl<T> Outbox<T> {
         finish(lock(&self.0), End::Failed(status));
     }
 
-    /// Whether one more item that weighs next to nothing finds room.
+    /// Whether the session goes on, and one more item that weighs next to nothing finds room.
     pub fn has_room(&self) -> bool {
-        lock(&self.0).backlog.has_room(1, 0)
+        let state = lock(&self.0);
+        matches!(state.end, End::Open) && state.backlog.has_room(1, 0)
     }
 
     /// What was put in and not taken yet.

@@ -170,4 +170,5 @@ fn a_session_that_was_closed_or_whose_peer_has_gone_was_not_cut_off() {
 
     assert_eq!((closed.ended().now_or_never(), gone.ended().now_or_never()), (Some(()), Some(())));
     assert_eq!((closed.cut_off().now_or_never(), gone.cut_off().now_or_never()), (None, None));
+    assert!(!closed.has_room() && !gone.has_room());
 }
