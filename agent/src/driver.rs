@@ -10,6 +10,7 @@ use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
 use haggle_core::{AgentId, AgentInfo, Epoch, Member, MilliCpu, Now, Reason, TaskId, Usage, VolumeId};
 use haggle_executor::Compiler;
+use haggle_proto::outbox::Outbox;
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
 use tokio::sync::{oneshot, watch};
@@ -23,7 +24,7 @@ use crate::fetch::Fetcher;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
-use crate::message::{Message, Progress, Session};
+use crate::message::{Message, Progress};
 use crate::reads::Reads;
 use crate::registration::Registration;
 use crate::runner::{NeverRan, Runner};
@@ -57,7 +58,8 @@ pub(crate) struct Driver {
     pub(crate) unused: Option<Unused>,
     /// What the master has heard of what is counted.
     pub(crate) counters: Told,
-    pub(crate) session: Option<Session>,
+    /// What is to be told to the master, while there is a session with one.
+    pub(crate) session: Option<Outbox<v1::AgentReport>>,
     /// Whether the master has taken the agent in, in this session.
     pub(crate) registered: bool,
     /// Asked in this session, and answered at the end of the batch: the launch that a question is about may stand
@@ -277,7 +279,7 @@ impl Driver {
     }
 
     /// The first report of a session: who this is, and what it holds.
-    fn register(&mut self, now: Now, session: Session, register: oneshot::Sender<Registration>) {
+    fn register(&mut self, now: Now, session: Outbox<v1::AgentReport>, register: oneshot::Sender<Registration>) {
         self.session = Some(session);
         self.registered = false;
         self.counters.begin();
@@ -385,7 +387,7 @@ impl Driver {
                 self.logs.open(task);
             }
             if let Some(session) = &self.session {
-                self.reads.answer(order, session.reports.clone());
+                self.reads.answer(order, session.clone());
             }
         }
     }
@@ -416,21 +418,20 @@ impl Driver {
         }
     }
 
-    /// Says farewell once there is a master to hear it, and only then gives up the id: a master that was away would
+    /// Says farewell once there is a master to hear it and room to say it, and only then gives up the id: a master that was away would
     /// miss an agent that has left without a word.
     fn leave(&mut self) {
         if self.session.is_none() && self.identity.member.is_none() {
             // No master knows it.
             return self.advance(Progress::Left);
         }
-        let Some(session) = self.session.clone().filter(|_| self.registered) else { return };
-        let Ok(room) = session.reports.try_reserve() else {
-            session.cut.notify_one();
-            return self.lose_session();
+        let Some(session) = self.session.clone().filter(|session| self.registered && session.has_room()) else {
+            return;
         };
         // Before the farewell: the link must not take the master's hanging up for a loss.
         self.advance(Progress::Left);
-        room.send(AgentCommand::Leave.into());
+        let _ = session.push(AgentCommand::Leave.into());
+        session.close();
         self.forget_identity();
     }
 
@@ -468,8 +469,7 @@ impl Driver {
 
     fn send_report(&mut self, report: v1::AgentReport) {
         let Some(session) = &self.session else { return };
-        if session.reports.try_send(report).is_err() {
-            session.cut.notify_one();
+        if session.push(report).is_err() {
             self.lose_session();
         }
     }

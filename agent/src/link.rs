@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::ready;
 use futures_util::{Stream, StreamExt, stream};
 use haggle_core::Epoch;
 use haggle_core::cluster::{AgentOrder, Rejection};
+use haggle_proto::outbox::{Limits, Mail, outbox};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_client::AgentsClient;
 use haggle_proto::{LEADER, MESSAGE_MAX, ORDERS_MAX, v1};
 use haggle_tls::{distrust, refusal};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tonic::transport::Uri;
 use tonic::{Code, Status};
@@ -22,7 +24,7 @@ use crate::dial::{DialError, connect_for_session};
 use crate::inbox::Inbox;
 use crate::join::JoinError;
 use crate::masters::Masters;
-use crate::message::{Message, Progress, Session};
+use crate::message::{Message, Progress};
 use crate::passes::Passes;
 use crate::registration::Registration;
 
@@ -39,8 +41,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Reports that may wait for the wire. A master so far behind is cut off; what is unacknowledged is sent again.
 const REPORTS_WAITING: usize = 4096;
 
-/// What one message carries at most, give or take one report. Larger ones only add latency.
-const MESSAGE_TARGET: usize = 1 << 20;
+/// No report is large, so their number bounds the bytes. Larger messages than these only add latency.
+const LIMITS: Limits = Limits { items: REPORTS_WAITING, bytes: usize::MAX, message: 1 << 20 };
 
 /// How often in a row each master turns an agent away before it stops: the first may be the work of a master that is
 /// starting, the second of a certificate that is to be renewed.
@@ -169,14 +171,12 @@ impl Link {
         let mut master = AgentsClient::new(connect_for_session(uri, &pass, self.masters.are_several()).await?)
             .max_decoding_message_size(ORDERS_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
-        let (reports, waiting) = mpsc::channel(REPORTS_WAITING);
+        let (reports, mail) = outbox(LIMITS);
         let (register, registration) = oneshot::channel();
-        let cut = Arc::new(Notify::new());
-        let session = Session { reports: reports.clone(), cut: Arc::clone(&cut) };
-        self.inbox.push(Message::Connected(session, register));
+        self.inbox.push(Message::Connected(reports.clone(), register));
         let (told, telling) = watch::channel(Instant::now());
         let within = if self.masters.are_several() { OPEN_TIMEOUT_OF_SEVERAL } else { silence };
-        let opened = timeout(within, master.session(messages(registration, waiting, told))).await;
+        let opened = timeout(within, master.session(messages(registration, mail, told))).await;
         let mut orders = opened.map_err(|_| SessionEnd::Silent(within))??.into_inner();
 
         let mut heartbeat = interval_at(Instant::now() + every, every);
@@ -205,7 +205,7 @@ impl Link {
                     }
                     self.hear(uri, message).await?;
                 }
-                () = cut.notified() => return Err(SessionEnd::Slow),
+                () = reports.cut_off() => return Err(SessionEnd::Slow),
                 credentials = &mut renewal => {
                     self.admission.renewed(credentials);
                     renewal = self.admission.renewal();
@@ -218,7 +218,10 @@ impl Link {
                     }
                     self.inbox.push(Message::Heartbeat);
                     // Where there is no room, enough else is about to be said.
-                    let _ = reports.try_send(v1::AgentReport { report: Some(Report::Heartbeat(v1::Heartbeat::default())) });
+                    if reports.has_room() {
+                        let heartbeat = Report::Heartbeat(v1::Heartbeat::default());
+                        let _ = reports.push(v1::AgentReport { report: Some(heartbeat) });
+                    }
                 }
             }
         }
@@ -299,7 +302,7 @@ async fn over(progress: &mut watch::Receiver<Progress>) {
 /// the last piece of the registration. `told` becomes the time of the latest piece.
 fn messages(
     registration: oneshot::Receiver<Registration>,
-    reports: mpsc::Receiver<v1::AgentReport>,
+    mail: Mail<v1::AgentReport>,
     told: watch::Sender<Instant>,
 ) -> impl Stream<Item = v1::AgentReports> {
     let pieces = stream::once(async move {
@@ -310,50 +313,19 @@ fn messages(
             v1::AgentReports { reports: vec![piece] }
         }))
     });
-    pieces.flatten().chain(batches(reports))
+    pieces.flatten().chain(batches(mail))
 }
 
-/// Everything that waits, in one message; ends after a farewell.
-fn batches(reports: mpsc::Receiver<v1::AgentReport>) -> impl Stream<Item = v1::AgentReports> {
-    stream::unfold(Some(reports), |reports| async move {
-        let mut reports = reports?;
-        let mut batch = vec![reports.recv().await?];
-        let mut size = batch.iter().map(size).sum::<usize>();
-        while size < MESSAGE_TARGET
-            && let Ok(report) = reports.try_recv()
-        {
-            size += self::size(&report);
-            batch.push(report);
-        }
-        let farewell = batch.iter().any(|report| matches!(report.report, Some(Report::Leave(_))));
-        Some((v1::AgentReports { reports: batch }, (!farewell).then_some(reports)))
-    })
-}
-
-/// About how many bytes a report takes on the wire.
-fn size(report: &v1::AgentReport) -> usize {
-    match &report.report {
-        Some(Report::Log(chunk)) => chunk.data.len(),
-        Some(Report::Updates(updates)) => updates.statuses.iter().map(|status| status_size(&status.message)).sum(),
-        Some(Report::QueueUpdates(updates)) => {
-            updates.updates.iter().map(|update| update.ended.len() * END + update.started.len() * 10).sum()
-        }
-        _ => 0,
-    }
-}
-
-/// About how many bytes an end in a queue takes on the wire, which seldom has a message.
-const END: usize = 64;
-
-/// About how many bytes a status with this message takes on the wire.
-pub(crate) fn status_size(message: &str) -> usize {
-    /// Everything in it that is a number.
-    const NUMBERS: usize = 128;
-    NUMBERS + message.len()
+/// Everything that waits, in one message. Nothing more is said to a master that was cut off.
+fn batches(mail: Mail<v1::AgentReport>) -> impl Stream<Item = v1::AgentReports> {
+    mail.filter_map(|batch| ready(batch.ok().map(|reports| v1::AgentReports { reports })))
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use haggle_proto::outbox::FellBehind;
+
     use super::*;
 
     fn log(len: usize) -> v1::AgentReport {
@@ -368,24 +340,24 @@ mod tests {
 
     #[tokio::test]
     async fn everything_that_waits_goes_in_one_message() {
-        let (reports, waiting) = mpsc::channel(8);
+        let (reports, mail) = outbox(LIMITS);
         for len in [1, 2, 3] {
-            reports.try_send(log(len)).unwrap();
+            reports.push(log(len)).unwrap();
         }
 
-        let mut batches = std::pin::pin!(batches(waiting));
+        let mut batches = batches(mail);
 
         assert_eq!(batches.next().await.unwrap().reports, [log(1), log(2), log(3)]);
     }
 
     #[tokio::test]
     async fn a_message_does_not_grow_beyond_its_target() {
-        let (reports, waiting) = mpsc::channel(8);
+        let (reports, mail) = outbox(LIMITS);
         for _ in 0..3 {
-            reports.try_send(log(MESSAGE_TARGET / 2 + 1)).unwrap();
+            reports.push(log(LIMITS.message / 2)).unwrap();
         }
 
-        let mut batches = std::pin::pin!(batches(waiting));
+        let mut batches = batches(mail);
 
         assert_eq!(batches.next().await.unwrap().reports.len(), 2);
         assert_eq!(batches.next().await.unwrap().reports.len(), 1);
@@ -393,12 +365,28 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_follows_a_farewell() {
-        let (reports, waiting) = mpsc::channel(8);
-        reports.try_send(leave()).unwrap();
+        let (reports, mail) = outbox(LIMITS);
+        reports.push(leave()).unwrap();
+        reports.close();
+        reports.push(log(1)).unwrap();
 
-        let mut batches = std::pin::pin!(batches(waiting));
+        let mut batches = batches(mail);
 
         assert_eq!(batches.next().await.unwrap().reports, [leave()]);
         assert_eq!(batches.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_master_that_takes_reports_too_slowly_is_cut_off() {
+        let (reports, mail) = outbox(LIMITS);
+        for _ in 0..REPORTS_WAITING {
+            reports.push(log(1)).unwrap();
+        }
+        assert_eq!(reports.cut_off().now_or_never(), None);
+
+        assert_eq!(reports.push(log(1)), Err(FellBehind));
+
+        reports.cut_off().await;
+        assert_eq!(batches(mail).next().await, None);
     }
 }

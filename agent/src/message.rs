@@ -1,14 +1,14 @@
 //! What the driver hears, and what it lets others see: all that it, the link and the executors know of each other.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use haggle_core::cluster::AgentOrder;
 use haggle_core::{AgentId, Bytes, Digest, Ending, FrameworkId, QueueEnd, TaskId, Usage};
 use haggle_executor::inputs::LaidOut;
 use haggle_executor::{Meter, ModuleError};
+use haggle_proto::outbox::Outbox;
 use haggle_proto::v1;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::fetch::FetchError;
 use crate::folders::NoFolders;
@@ -19,7 +19,7 @@ use crate::runner::NeverRan;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A session with a master is open. It begins with the registration.
-    Connected(Session, oneshot::Sender<Registration>),
+    Connected(Outbox<v1::AgentReport>, oneshot::Sender<Registration>),
     /// It is over.
     Disconnected,
     /// There will be no other: the agent is not let in, or does not believe who answers.
@@ -62,15 +62,6 @@ pub(crate) enum Message {
     Leave,
     /// The drain may take no longer.
     EndDrain,
-}
-
-/// One session with the master, as the driver sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    /// Everything that waits here goes out in one message.
-    pub(crate) reports: mpsc::Sender<v1::AgentReport>,
-    /// Ends the session, when the driver found no room.
-    pub(crate) cut: Arc<Notify>,
 }
 
 /// Which executor: the n-th of its framework.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use haggle_core::TaskId;
 use haggle_executor::Stream;
+use haggle_proto::outbox::Outbox;
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::logs::Logs;
@@ -33,18 +34,18 @@ impl Reads {
     }
 
     /// Answers on `answers`, soon, with exactly one chunk.
-    pub(crate) fn answer(&self, order: v1::ReadLogOrder, answers: mpsc::Sender<v1::AgentReport>) {
+    pub(crate) fn answer(&self, order: v1::ReadLogOrder, answers: Outbox<v1::AgentReport>) {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let busy = failure(order.request, format!("the agent is answering {OPEN_MAX} other questions for output"));
-            // When this finds no room either, the link is about to be cut, and every question with it.
-            let _ = answers.try_send(busy);
+            // When this finds no room either, the link is cut, and every question with it.
+            let _ = answers.push(busy);
             return;
         };
         let logs = Arc::clone(&self.logs);
         self.runtime.spawn(async move {
             let answer = read(&logs, &order).await.unwrap_or_else(|error| failure(order.request, error));
             // A link that was lost has nobody who waits for this.
-            let _ = answers.send(answer).await;
+            let _ = answers.push(answer);
             drop(permit);
         });
     }

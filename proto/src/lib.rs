@@ -1,11 +1,14 @@
 //! `haggle.v1`, the wire contract, and the one place where wire types become core types.
 //!
-//! What comes in is checked here, once: behind [`convert`] nothing is left to parse.
+//! What comes in is checked here, once: behind [`convert`] nothing is left to parse. What goes out on a session waits in an
+//! [`outbox`].
 
 use std::time::Duration;
 
 mod codec;
 pub mod convert;
+pub mod outbox;
+pub mod weight;
 
 /// The generated messages, clients and servers of `haggle.v1`.
 #[expect(

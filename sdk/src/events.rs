@@ -25,7 +25,7 @@ use tonic::{Code, Status, Streaming};
 use crate::client::Client;
 use crate::error::{CallError, call_error, is_connection_trouble, status_reason};
 use crate::masters::Target;
-use crate::outgoing::{Attempt, Outbox, Queue};
+use crate::outgoing::{Attempt, CallStream, Queue};
 use crate::store::{Hold, StoreError};
 
 /// How long a first subscription goes on trying while nobody answers.
@@ -364,9 +364,9 @@ async fn open_once(
     let mut frameworks = FrameworksClient::new(target.channel.clone())
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let outbox = Outbox::begin(queue, opening);
-    let attempt = Attempt::at(&outbox);
-    let mut inbound = frameworks.session(outbox).await?.into_inner();
+    let calls = CallStream::begin(queue, opening);
+    let attempt = Attempt::at(&calls);
+    let mut inbound = frameworks.session(calls).await?.into_inner();
     let closed = || Status::unavailable("it closed the connection");
     let garbled = |source| CallError::Garbled { url: target.url.clone(), source };
     let mut message = inbound.message().await?.ok_or_else(closed)?;

@@ -4,7 +4,7 @@
 //! master the calls above are sent again. Another master has heard none, and what was said of the old one's offers
 //! means nothing to it: launches and declined offers are left out, kills and acknowledgements are not.
 
-mod outbox;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wishes;
@@ -18,7 +18,7 @@ use haggle_core::planted::{self, Bug};
 use haggle_core::{Epoch, FrameworkId, Member, QueueUpdate, TaskId, Test, Want};
 use tokio::sync::Notify;
 
-pub(crate) use outbox::{Attempt, Outbox};
+pub(crate) use stream::{Attempt, CallStream};
 use wishes::{Wishes, is_wish, supersedes};
 
 use crate::error::SessionOver;
@@ -67,7 +67,7 @@ struct State {
     info: Option<FrameworkInfo>,
     /// Who admitted the framework last.
     master: Option<(Member<FrameworkId>, Epoch)>,
-    /// The session that may take from here: an outbox of an earlier one, not dropped yet, must not.
+    /// The session that may take from here: the stream of an earlier one, not dropped yet, must not.
     session: u64,
     admitted: bool,
     /// Whether nobody is left to speak.
@@ -76,7 +76,7 @@ struct State {
     leaving: bool,
     closed: bool,
     waker: Option<Waker>,
-    /// Whether the outbox looks again before long by itself: acknowledgements alone need not wake it.
+    /// Whether the stream looks again before long by itself: acknowledgements alone need not wake it.
     looks_again: bool,
 }
 
@@ -163,7 +163,7 @@ impl Queue {
         if state.session != session || !state.admitted {
             return Vec::new();
         }
-        let calls = outbox::one_message(&mut state);
+        let calls = stream::one_message(&mut state);
         drop(state);
         self.room.notify_waiters();
         calls
@@ -173,7 +173,7 @@ impl Queue {
     pub fn lost(&self, session: u64) {
         let mut state = self.locked();
         if state.session == session {
-            // The next number, which no outbox has: the stream of this session ends.
+            // The next number, which no stream has: the stream of this session ends.
             state.session += 1;
             state.admitted = false;
             state.wake();

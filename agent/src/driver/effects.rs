@@ -7,10 +7,10 @@ use haggle_core::cluster::AgentCommand;
 use haggle_core::node::{Command, Effect};
 use haggle_core::{Now, QueueUpdate, Source, TaskId, TaskStatus};
 use haggle_executor::Wanted;
+use haggle_proto::weight::status_weight;
 use tokio::task::spawn_blocking;
 
 use super::Driver;
-use crate::link::status_size;
 use crate::message::Message;
 use crate::runner::{Began, NeverQueued, Runs as _, Work};
 
@@ -124,7 +124,7 @@ impl Driver {
             if let Some(traces) = self.runner.traces() {
                 traces.told(&status);
             }
-            size += status_size(&status.message);
+            size += status_weight(&status.message);
             piece.push(status);
             if size >= UPDATES_MAX {
                 self.report(AgentCommand::Updates(mem::take(&mut piece)));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
-use haggle_executor::process::{Blank, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
+use haggle_executor::process::{Blank, Connection, Folder, Order, Process, Report, StartFailure, WireError, Writer};
 use tokio::runtime::Handle;
 
 use super::{Mount, Plan, recovery};
@@ -51,7 +51,7 @@ pub(super) struct Peer {
 /// What the peer and its task share.
 #[derive(Debug)]
 struct Line {
-    orders: Arc<Outbox<Order>>,
+    orders: Arc<Writer<Order>>,
     /// Known once it is connected.
     process: OnceLock<Arc<Process>>,
     /// It is left to another agent: that it hangs up is not its end.
@@ -89,7 +89,7 @@ impl Peer {
         key: Key,
         is_idle_only: bool,
         connection: Connection,
-        orders: Arc<Outbox<Order>>,
+        orders: Arc<Writer<Order>>,
         ears: Ears,
         living: Sender<()>,
         runtime: &Handle,
@@ -104,7 +104,7 @@ impl Peer {
         peer
     }
 
-    fn new(is_idle_only: bool, reaches: Option<Vec<Mount>>, orders: Arc<Outbox<Order>>) -> Self {
+    fn new(is_idle_only: bool, reaches: Option<Vec<Mount>>, orders: Arc<Writer<Order>>) -> Self {
         Self {
             line: Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) }),
             reaches,
@@ -288,7 +288,7 @@ impl Ears {
 
     /// Passes on what an executor says. Output is kept before an end is told: who hears of an end can read
     /// everything that came before it.
-    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Arc<Outbox<Order>>) {
+    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Arc<Writer<Order>>) {
         let mut news = Vec::new();
         let mut taken: HashMap<(TaskId, Stream), (u64, u64)> = HashMap::new();
         for report in reports {

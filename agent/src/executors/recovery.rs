@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use haggle_core::node::RecoveredQueue;
 use haggle_core::{Ending, FrameworkId, HeldRun, QueueEnd, Source, Stop, TaskId, TaskSummary, UpdateId};
-use haggle_executor::process::{self, Connection, Folder, HeldBatch, Order, Outbox, Report, StartFailure, WireError};
+use haggle_executor::process::{self, Connection, Folder, HeldBatch, Order, Report, StartFailure, WireError, Writer};
 use tokio::runtime::Handle;
 
 use super::peer::{Ears, Peer};
@@ -107,7 +107,7 @@ impl Executors {
         tasks: &mut Vec<Recovered>,
     ) -> Result<bool, StartFailure> {
         let mut connection = process::adopt(folder)?;
-        let orders = Arc::<Outbox<Order>>::default();
+        let orders = Arc::<Writer<Order>>::default();
         let held = match take_stock(&mut connection, key, &self.ears, leftovers, &orders) {
             Ok(held) => held,
             Err(error) => {
@@ -139,7 +139,7 @@ fn take_stock(
     key: Key,
     ears: &Ears,
     leftovers: &Leftovers,
-    orders: &Arc<Outbox<Order>>,
+    orders: &Arc<Writer<Order>>,
 ) -> Result<Vec<Recovered>, WireError> {
     let mut found: BTreeMap<TaskId, Recovered> = BTreeMap::new();
     connection.hurry(true)?;

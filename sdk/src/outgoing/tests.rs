@@ -10,7 +10,7 @@ use haggle_core::{
     TaskId, TaskSpec, Test, UpdateId, Want,
 };
 
-use super::outbox::COMPANY_WAIT;
+use super::stream::COMPANY_WAIT;
 use super::*;
 
 const MEMBER: Member<FrameworkId> = Member { cluster: ClusterId(7), id: FrameworkId(1) };
@@ -124,10 +124,10 @@ fn neighbouring_acknowledgements_become_one() {
 }
 
 /// A stream whose session has begun, and what it has to send if it is asked now.
-fn outbox(queue: &Arc<Queue>) -> Outbox {
-    let outbox = Outbox::begin(queue, Vec::new());
+fn calls(queue: &Arc<Queue>) -> CallStream {
+    let calls = CallStream::begin(queue, Vec::new());
     queue.admit(MEMBER, Epoch(1), 0).unwrap();
-    outbox
+    calls
 }
 
 fn calls_in(message: Option<haggle_proto::v1::FrameworkCalls>) -> usize {
@@ -137,26 +137,26 @@ fn calls_in(message: Option<haggle_proto::v1::FrameworkCalls>) -> usize {
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_goes_with_the_next_call() {
     let queue = Arc::default();
-    let mut outbox = outbox(&queue);
+    let mut calls = calls(&queue);
 
     said(&queue, [ack(1)]);
-    assert!(outbox.next().now_or_never().is_none(), "it waits for company");
+    assert!(calls.next().now_or_never().is_none(), "it waits for company");
     said(&queue, [accept(2)]);
 
-    assert_eq!(outbox.next().now_or_never().map(calls_in), Some(2));
+    assert_eq!(calls.next().now_or_never().map(calls_in), Some(2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_that_nothing_follows_goes_by_itself() {
     let queue = Arc::default();
-    let mut outbox = outbox(&queue);
+    let mut calls = calls(&queue);
     for round in 1..=3 {
         let began = tokio::time::Instant::now();
-        assert!(outbox.next().now_or_never().is_none(), "there is nothing to send");
+        assert!(calls.next().now_or_never().is_none(), "there is nothing to send");
 
         said(&queue, [ack(round)]);
 
-        assert_eq!(calls_in(outbox.next().await), 1);
+        assert_eq!(calls_in(calls.next().await), 1);
         assert!(began.elapsed() <= COMPANY_WAIT + Duration::from_millis(1), "{:?}", began.elapsed());
     }
 }
@@ -164,12 +164,12 @@ async fn an_acknowledgement_that_nothing_follows_goes_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_that_comes_while_another_call_is_sent_is_not_forgotten() {
     let queue = Arc::default();
-    let mut outbox = outbox(&queue);
+    let mut calls = calls(&queue);
     said(&queue, [ack(1)]);
-    assert!(outbox.next().now_or_never().is_none());
+    assert!(calls.next().now_or_never().is_none());
     said(&queue, [accept(2)]);
-    assert_eq!(calls_in(outbox.next().await), 2);
-    let waiting = tokio::spawn(async move { calls_in(outbox.next().await) });
+    assert_eq!(calls_in(calls.next().await), 2);
+    let waiting = tokio::spawn(async move { calls_in(calls.next().await) });
     tokio::task::yield_now().await;
 
     said(&queue, [ack(3)]);
@@ -180,14 +180,14 @@ async fn an_acknowledgement_that_comes_while_another_call_is_sent_is_not_forgott
 #[tokio::test(start_paused = true)]
 async fn nobody_who_leaves_waits_for_company() {
     let queue = Arc::default();
-    let mut outbox = outbox(&queue);
+    let mut calls = calls(&queue);
     said(&queue, [ack(1)]);
-    assert!(outbox.next().now_or_never().is_none());
+    assert!(calls.next().now_or_never().is_none());
 
     queue.desert();
 
-    assert_eq!(outbox.next().now_or_never().map(calls_in), Some(1));
-    assert_eq!(outbox.next().now_or_never(), Some(None));
+    assert_eq!(calls.next().now_or_never().map(calls_in), Some(1));
+    assert_eq!(calls.next().now_or_never(), Some(None));
 }
 
 #[test]

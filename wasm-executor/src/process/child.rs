@@ -141,9 +141,9 @@ fn converse(mut agent: Socket, records: &Arc<TaskRecords>, executor: &Executor) 
     agent.set_patience(Some(GREETING_MAX))?;
     let pid = wire::be_greeted(&mut agent)?;
     agent.set_patience(None)?;
-    let (incarnation, outbox) = records.connect();
+    let (incarnation, writer) = records.connect();
     tracing::info!(pid, incarnation, "an agent has come");
-    outbox.open(agent.clone());
+    writer.open(agent.clone());
     let ends = listen(agent, records, executor);
     records.disconnect();
     ends

@@ -7,7 +7,6 @@
 mod child;
 mod folder;
 pub(crate) mod lockdown;
-mod outbox;
 mod parent;
 mod queue;
 mod records;
@@ -18,6 +17,7 @@ pub(crate) mod system;
 mod tail;
 mod watch;
 mod wire;
+mod writer;
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ use serde::{Deserialize, Serialize};
 pub use child::{ServeError, serve};
 pub use folder::Folder;
 pub use lockdown::{Kept, Lockdown, open_files_max, raise_open_files};
-pub use outbox::Outbox;
 pub use parent::{Blank, Connection, Process, StartFailure, adopt};
 pub use queue::TASK_VARIABLE;
 #[cfg(unix)]
 pub use signals::{ignores_hangup, reset_signals};
 pub use socket::{Reader, Socket};
 pub use wire::{HeldBatch, Incoming, Order, Report, WireError};
+pub use writer::Writer;
 
 use crate::config::Config;
 

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::folder::Folder;
-use super::outbox::Outbox;
 use super::socket::{Reader, Socket};
 use super::system::{self, Readiness};
 use super::wire::{self, Incoming, Order, Report, WireError};
+use super::writer::Writer;
 use super::{COMMAND, Setup};
 
 /// How long a process may take from its start to its first word. It takes some hundredths of a second.
@@ -188,7 +188,7 @@ impl Connection {
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O.
-    pub fn follow(self, orders: &Arc<Outbox<Order>>) -> io::Result<Incoming<Reader, Report>> {
+    pub fn follow(self, orders: &Arc<Writer<Order>>) -> io::Result<Incoming<Reader, Report>> {
         orders.open(self.to.clone());
         Ok(self.reports.by(Reader::new(self.to)?))
     }

@@ -9,10 +9,10 @@ use haggle_core::queue::Index;
 use haggle_core::{AllocationSpec, Ending, Stop, TaskId, TaskSpec, TaskSummary, Usage};
 use parking_lot::{Condvar, Mutex};
 
-use super::outbox::Outbox;
 use super::queue::{Killed, Queue};
 use super::tail::Tail;
 use super::wire::Report;
+use super::writer::Writer;
 use crate::event::{Event, Launch, Listener, Stream};
 use crate::executor::Executor;
 
@@ -49,7 +49,7 @@ struct State {
     /// When the news of queues were told last.
     reported: Option<Instant>,
     /// To the agent, while there is one.
-    outbox: Option<Arc<Outbox<Report>>>,
+    writer: Option<Arc<Writer<Report>>>,
     /// Agents so far.
     agents: u32,
     /// Since when there has been no task.
@@ -105,31 +105,31 @@ impl TaskRecords {
 
     /// An agent is there: everything that is held becomes the first that it hears. Returns how many came before it, and
     /// what it is to be told.
-    pub(super) fn connect(&self) -> (u32, Arc<Outbox<Report>>) {
+    pub(super) fn connect(&self) -> (u32, Arc<Writer<Report>>) {
         let mut state = self.state.lock();
         let incarnation = state.agents;
         state.agents += 1;
         state.alone_since = None;
-        let outbox = Arc::<Outbox<Report>>::default();
+        let writer = Arc::<Writer<Report>>::default();
         for (&task, record) in &mut state.tasks {
-            record.tell(task, &outbox);
+            record.tell(task, &writer);
         }
         for queue in state.queues.values_mut() {
-            queue.tell(|report| put(&report, &outbox));
+            queue.tell(|report| put(&report, &writer));
         }
-        put(&Report::Complete { incarnation }, &outbox);
-        state.outbox = Some(Arc::clone(&outbox));
-        (incarnation, outbox)
+        put(&Report::Complete { incarnation }, &writer);
+        state.writer = Some(Arc::clone(&writer));
+        (incarnation, writer)
     }
 
     /// The agent is gone. What happens from now on is for the next one.
     pub(super) fn disconnect(&self) {
         let mut state = self.state.lock();
-        let outbox = state.outbox.take();
+        let writer = state.writer.take();
         state.alone_since = Some(Instant::now());
         self.quieter.notify_all();
         drop(state);
-        outbox.inspect(Outbox::finish);
+        writer.inspect(Writer::finish);
     }
 
     /// The process is to end, for this reason.
@@ -253,7 +253,7 @@ impl TaskRecords {
             return self.launch(launches);
         }
         state.urgent = true;
-        let State { tasks, outbox, .. } = &mut *state;
+        let State { tasks, writer, .. } = &mut *state;
         let Some(record) = tasks.get_mut(&task) else { return };
         let report = match event {
             Event::Started { .. } => {
@@ -269,8 +269,8 @@ impl TaskRecords {
                 Report::Ended(task, ending)
             }
         };
-        if let Some(outbox) = outbox {
-            put(&report, outbox);
+        if let Some(writer) = writer {
+            put(&report, writer);
             self.unsent.store(true, Ordering::Release);
         }
     }
@@ -278,8 +278,8 @@ impl TaskRecords {
     /// Sends what the agent is to be told.
     fn flush(&self) {
         if self.unsent.swap(false, Ordering::AcqRel) {
-            let outbox = self.state.lock().report_queues();
-            outbox.inspect(|outbox| outbox.flush());
+            let writer = self.state.lock().report_queues();
+            writer.inspect(|writer| writer.flush());
         }
     }
 
@@ -319,9 +319,9 @@ impl TaskRecords {
     /// Answers the agent.
     pub(super) fn tell_usage(&self, request: u64, usage: Option<Usage>) {
         let state = self.state.lock();
-        if let Some(outbox) = &state.outbox {
-            put(&Report::Usage { request, usage }, outbox);
-            outbox.flush();
+        if let Some(writer) = &state.writer {
+            put(&Report::Usage { request, usage }, writer);
+            writer.flush();
         }
     }
 
@@ -330,9 +330,9 @@ impl TaskRecords {
         let mut state = self.state.lock();
         if state.tasks.is_empty() && state.queues.is_empty() {
             state.idle_since = Some(Instant::now());
-            if let Some(outbox) = &state.outbox {
-                put(&Report::Idle, outbox);
-                outbox.flush();
+            if let Some(writer) = &state.writer {
+                put(&Report::Idle, writer);
+                writer.flush();
             }
         }
     }
@@ -386,10 +386,10 @@ impl State {
             Event::Started { task } => next.kill = queue.started(task.number).then_some(task),
             Event::Output { task, stream, bytes } => {
                 if let Some(offset) = queue.output(task.number, stream, bytes.clone())
-                    && let Some(outbox) = &self.outbox
+                    && let Some(writer) = &self.writer
                 {
                     self.urgent = true;
-                    put(&Report::Output { task, stream, offset, bytes }, outbox);
+                    put(&Report::Output { task, stream, offset, bytes }, writer);
                 }
             }
             Event::Ended { task, ending } => {
@@ -408,14 +408,14 @@ impl State {
     }
 
     /// Has the agent told what is new in queues, all of each in one report.
-    fn report_queues(&mut self) -> Option<Arc<Outbox<Report>>> {
-        let outbox = self.outbox.clone()?;
+    fn report_queues(&mut self) -> Option<Arc<Writer<Report>>> {
+        let writer = self.writer.clone()?;
         self.urgent = false;
         self.reported = Some(Instant::now());
         for report in self.queues.values_mut().filter_map(Queue::news) {
-            put(&report, &outbox);
+            put(&report, &writer);
         }
-        Some(outbox)
+        Some(writer)
     }
 
     fn quiet(&self) -> Quiet {
@@ -425,27 +425,27 @@ impl State {
 }
 
 /// Reports hold no paths, and so can always be written.
-fn put(report: &Report, outbox: &Outbox<Report>) {
-    if let Err(error) = outbox.push(report) {
+fn put(report: &Report, writer: &Writer<Report>) {
+    if let Err(error) = writer.push(report) {
         tracing::error!(%error, "a report cannot be written");
     }
 }
 
 impl Record {
     /// Everything about it, to an agent that knows nothing.
-    fn tell(&mut self, task: TaskId, outbox: &Outbox<Report>) {
-        put(&Report::Held(self.summary.clone()), outbox);
+    fn tell(&mut self, task: TaskId, writer: &Writer<Report>) {
+        put(&Report::Held(self.summary.clone()), writer);
         if self.started {
-            put(&Report::Started(task), outbox);
+            put(&Report::Started(task), writer);
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
-            Tail::of(&mut self.outputs, stream).tell(task, stream, &mut |report| put(&report, outbox));
+            Tail::of(&mut self.outputs, stream).tell(task, stream, &mut |report| put(&report, writer));
         }
         if let Some(why) = &self.stopped {
-            put(&Report::Stopped(task, Stop::clone(why)), outbox);
+            put(&Report::Stopped(task, Stop::clone(why)), writer);
         }
         if let Some(ending) = &self.ending {
-            put(&Report::Ended(task, Ending::clone(ending)), outbox);
+            put(&Report::Ended(task, Ending::clone(ending)), writer);
         }
     }
 }

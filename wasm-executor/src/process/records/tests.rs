@@ -48,7 +48,7 @@ fn ended(number: u64) -> Event {
 
 /// What waits for the agent, one word for each report.
 fn told(records: &TaskRecords) -> Vec<String> {
-    let bytes = records.state.lock().outbox.as_ref().unwrap().take_waiting();
+    let bytes = records.state.lock().writer.as_ref().unwrap().take_waiting();
     let mut reports = Vec::new();
     let mut incoming = Incoming::<_, Report>::new(&bytes[..]);
     while incoming.read(&mut reports).unwrap() {}

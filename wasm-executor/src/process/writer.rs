@@ -25,7 +25,7 @@ const KEPT_MAX: usize = 256 << 10;
 /// Messages of one kind to one process, which may be pushed before there is a connection to it.
 ///
 /// Bounded by what they are about: some for each task, and output that counts as the memory of its task.
-pub struct Outbox<T> {
+pub struct Writer<T> {
     state: Mutex<State>,
     /// There is something to do for the thread.
     called: Condvar,
@@ -39,7 +39,7 @@ struct State {
     spare: Vec<u8>,
     /// None until there is a connection.
     to: Option<Socket>,
-    writer: Writer,
+    turn: Turn,
     /// Once there was too much for the other side.
     thread: Option<thread::JoinHandle<()>>,
     closed: bool,
@@ -47,7 +47,7 @@ struct State {
 
 /// Who writes now. There is one at a time, so that messages go in the order in which they came.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Writer {
+enum Turn {
     #[default]
     Nobody,
     /// One of those who have something to say.
@@ -56,7 +56,7 @@ enum Writer {
     Thread,
 }
 
-impl<T: Serialize> Outbox<T> {
+impl<T: Serialize> Writer<T> {
     /// Adds a message, from any thread. It goes with the next [`Self::flush`].
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl<T: Serialize> Outbox<T> {
     }
 }
 
-impl<T: Serialize + 'static> Outbox<T> {
+impl<T: Serialize + 'static> Writer<T> {
     /// There is a connection: what waits goes there, and what will.
     pub(super) fn open(self: &Arc<Self>, to: Socket) {
         self.state.lock().to = Some(to);
@@ -81,12 +81,12 @@ impl<T: Serialize + 'static> Outbox<T> {
     /// thread to be had for the rest.
     pub fn flush(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        let Some(to) = state.to.clone().filter(|_| state.writer == Writer::Nobody) else { return };
+        let Some(to) = state.to.clone().filter(|_| state.turn == Turn::Nobody) else { return };
         for _ in 0..ROUNDS {
             if state.waiting.is_empty() {
                 break;
             }
-            state.writer = Writer::Caller;
+            state.turn = Turn::Caller;
             let batch = state.take();
             let written = MutexGuard::unlocked(&mut state, || to.try_write(&batch));
             match written {
@@ -101,8 +101,8 @@ impl<T: Serialize + 'static> Outbox<T> {
                 }
             }
         }
-        state.writer = if state.waiting.is_empty() { Writer::Nobody } else { Writer::Thread };
-        if state.writer == Writer::Thread {
+        state.turn = if state.waiting.is_empty() { Turn::Nobody } else { Turn::Thread };
+        if state.turn == Turn::Thread {
             self.leave_to_thread(&mut state, to);
         }
         if state.closed {
@@ -129,9 +129,9 @@ impl<T: Serialize + 'static> Outbox<T> {
     /// Has the thread write, which is started when it is needed first: most connections never do.
     fn leave_to_thread(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, mut to: Socket) {
         if state.thread.is_none() {
-            let (outbox, socket) = (Arc::clone(self), to.clone());
-            let thread = thread::Builder::new().name("haggle-outbox".to_owned());
-            match thread.spawn(move || outbox.be_the_thread(socket)) {
+            let (writer, socket) = (Arc::clone(self), to.clone());
+            let thread = thread::Builder::new().name("haggle-writer".to_owned());
+            match thread.spawn(move || writer.be_the_thread(socket)) {
                 Ok(thread) => state.thread = Some(thread),
                 Err(error) => {
                     tracing::warn!(%error, "no thread to write messages; whoever has one waits for the other side");
@@ -145,10 +145,10 @@ impl<T: Serialize + 'static> Outbox<T> {
     fn be_the_thread(&self, mut to: Socket) {
         let mut state = self.state.lock();
         loop {
-            if state.writer == Writer::Thread {
+            if state.turn == Turn::Thread {
                 Self::write(&mut state, &mut to);
             }
-            if state.closed && state.writer == Writer::Nobody {
+            if state.closed && state.turn == Turn::Nobody {
                 return;
             }
             self.called.wait(&mut state);
@@ -164,7 +164,7 @@ impl<T: Serialize + 'static> Outbox<T> {
                 Err(_) => state.lose(),
             }
         }
-        state.writer = Writer::Nobody;
+        state.turn = Turn::Nobody;
     }
 }
 
@@ -190,15 +190,15 @@ impl State {
     }
 }
 
-impl<T> Default for Outbox<T> {
+impl<T> Default for Writer<T> {
     fn default() -> Self {
         Self { state: Mutex::default(), called: Condvar::new(), messages: PhantomData }
     }
 }
 
-impl<T> fmt::Debug for Outbox<T> {
+impl<T> fmt::Debug for Writer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox").finish_non_exhaustive()
+        f.debug_struct("Writer").finish_non_exhaustive()
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
     use super::super::wire::Incoming;
     use super::*;
 
-    impl<T> Outbox<T> {
+    impl<T> Writer<T> {
         /// What nobody has begun to write.
         pub(in crate::process) fn take_waiting(&self) -> Vec<u8> {
             self.state.lock().take()
@@ -241,48 +241,48 @@ mod tests {
     #[test]
     fn what_was_said_before_there_is_a_connection_goes_first() {
         let (here, there) = connection();
-        let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        outbox.push(&message(1)).unwrap();
-        outbox.flush();
+        let writer = Arc::<Writer<Vec<u32>>>::default();
+        writer.push(&message(1)).unwrap();
+        writer.flush();
 
-        outbox.open(here);
-        outbox.push(&message(2)).unwrap();
-        outbox.flush();
+        writer.open(here);
+        writer.push(&message(2)).unwrap();
+        writer.flush();
 
         assert_eq!(numbers(there, 2), [1, 2]);
-        outbox.close();
+        writer.close();
     }
 
     #[test]
     fn nobody_waits_for_who_does_not_read_and_nothing_is_lost() {
         let (here, there) = connection();
-        let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        outbox.open(here);
+        let writer = Arc::<Writer<Vec<u32>>>::default();
+        writer.open(here);
 
         for number in 0..MANY {
-            outbox.push(&message(number)).unwrap();
-            outbox.flush();
+            writer.push(&message(number)).unwrap();
+            writer.flush();
         }
-        outbox.close();
+        writer.close();
 
         assert_eq!(numbers(there, MANY as usize), (0..MANY).collect::<Vec<_>>());
-        outbox.finish();
+        writer.finish();
     }
 
     #[test]
     fn many_threads_speak_and_each_is_heard_in_its_order() {
         const EACH: u32 = 2_000;
         let (here, there) = connection();
-        let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        outbox.open(here);
+        let writer = Arc::<Writer<Vec<u32>>>::default();
+        writer.open(here);
 
         let heard = thread::scope(|scope| {
             for speaker in 0..4 {
-                let outbox = &outbox;
+                let writer = &writer;
                 scope.spawn(move || {
                     for number in 0..EACH {
-                        outbox.push(&message(speaker * EACH + number)).unwrap();
-                        outbox.flush();
+                        writer.push(&message(speaker * EACH + number)).unwrap();
+                        writer.flush();
                     }
                 });
             }
@@ -293,35 +293,35 @@ mod tests {
             let own: Vec<u32> = heard.iter().copied().filter(|number| number / EACH == speaker).collect();
             assert_eq!(own, (speaker * EACH..(speaker + 1) * EACH).collect::<Vec<_>>());
         }
-        outbox.close();
+        writer.close();
     }
 
     #[cfg(unix)]
     #[test]
     fn nobody_starts_a_thread_for_who_keeps_up() {
         let (here, there) = connection();
-        let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        outbox.open(here);
+        let writer = Arc::<Writer<Vec<u32>>>::default();
+        writer.open(here);
 
-        outbox.push(&message(1)).unwrap();
-        outbox.flush();
+        writer.push(&message(1)).unwrap();
+        writer.flush();
 
         assert_eq!(numbers(there, 1), [1]);
-        assert!(outbox.state.lock().thread.is_none());
+        assert!(writer.state.lock().thread.is_none());
     }
 
     #[test]
     fn the_thread_ends_when_the_other_side_is_gone() {
         let (here, there) = connection();
-        let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        outbox.open(here);
+        let writer = Arc::<Writer<Vec<u32>>>::default();
+        writer.open(here);
         for number in 0..MANY {
-            outbox.push(&message(number)).unwrap();
+            writer.push(&message(number)).unwrap();
         }
-        outbox.flush();
+        writer.flush();
 
         drop(there);
 
-        outbox.finish();
+        writer.finish();
     }
 }

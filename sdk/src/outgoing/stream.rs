@@ -24,7 +24,7 @@ pub(super) const COMPANY_WAIT: Duration = Duration::from_millis(2);
 
 /// The stream of a session. Its first message is the opening; the next one follows when the master has admitted the
 /// framework.
-pub(crate) struct Outbox {
+pub(crate) struct CallStream {
     queue: Arc<Queue>,
     session: u64,
     opening: Vec<FrameworkCommand>,
@@ -33,7 +33,7 @@ pub(crate) struct Outbox {
     look: Option<Pin<Box<Sleep>>>,
 }
 
-impl Outbox {
+impl CallStream {
     /// Begins the next session, whose first message is `opening` and which offers are wanted.
     pub(crate) fn begin(queue: &Arc<Queue>, mut opening: Vec<FrameworkCommand>) -> Self {
         let (session, wishes) = queue.begin();
@@ -50,8 +50,8 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    pub(crate) fn at(outbox: &Outbox) -> Self {
-        Self { queue: Arc::clone(&outbox.queue), session: outbox.session, is_admitted: false }
+    pub(crate) fn at(calls: &CallStream) -> Self {
+        Self { queue: Arc::clone(&calls.queue), session: calls.session, is_admitted: false }
     }
 
     pub(crate) fn admitted(mut self) {
@@ -67,13 +67,13 @@ impl Drop for Attempt {
     }
 }
 
-impl Drop for Outbox {
+impl Drop for CallStream {
     fn drop(&mut self) {
         self.queue.lost(self.session);
     }
 }
 
-impl Stream for Outbox {
+impl Stream for CallStream {
     type Item = v1::FrameworkCalls;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

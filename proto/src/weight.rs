@@ -7,18 +7,21 @@ use haggle_core::{
     Resources, TaskSpec, Volume, VolumeOperation,
 };
 
-use crate::agent_mail::AgentMail;
+use crate::v1;
+use crate::v1::agent_report::Report;
 
-/// What an item without text of its own holds at most.
-const PLAIN: usize = 256;
+/// What an item without text of its own holds at most, in bytes.
+pub const PLAIN: usize = 256;
 
 /// Knows about how many bytes it holds. Cheap: asked for every item.
-pub(crate) trait Weigh: Sized {
+pub trait Weigh: Sized {
     /// In bytes.
     fn weight(&self) -> usize;
 
     /// The same in items of at most `max` bytes each, as far as it can be divided.
-    fn split(self, max: usize) -> Vec<Self>;
+    fn split(self, _max: usize) -> Vec<Self> {
+        vec![self]
+    }
 }
 
 impl Weigh for FrameworkEvent {
@@ -58,19 +61,46 @@ impl Weigh for FrameworkEvent {
     }
 }
 
-impl Weigh for AgentMail {
+/// A launch alone can be large, and what came in as one message goes out as one.
+impl Weigh for AgentOrder {
     fn weight(&self) -> usize {
         PLAIN
             + match self {
-                Self::Order(order) | Self::Large(order, _) => order_weight(order),
-                Self::ReadLog(_) | Self::ReadUsage(_) | Self::Heartbeat { .. } => 0,
+                Self::Launch(spec) => spec_weight(spec),
+                Self::Enqueue { tasks, .. } => tasks.iter().map(|tasks| PLAIN + spec_weight(&tasks.spec)).sum(),
+                Self::Open(spec) => {
+                    spec.name.len() + size_of_val(spec.volumes.as_slice()) + resources_weight(&spec.resources)
+                }
+                Self::End { why, .. } => why.len(),
+                Self::Refused(rejection) => rejection.why().len(),
+                _ => 0,
             }
     }
+}
 
-    /// A launch alone can be large, and what came in as one message goes out as one.
-    fn split(self, _: usize) -> Vec<Self> {
-        vec![self]
+/// The agent cuts what it reports to size.
+impl Weigh for v1::AgentReport {
+    fn weight(&self) -> usize {
+        /// An end in a queue, which seldom has a message.
+        const END: usize = 64;
+        match &self.report {
+            Some(Report::Log(chunk)) => chunk.data.len(),
+            Some(Report::Updates(updates)) => {
+                updates.statuses.iter().map(|status| status_weight(&status.message)).sum()
+            }
+            Some(Report::QueueUpdates(updates)) => {
+                updates.updates.iter().map(|update| update.ended.len() * END + update.started.len() * 10).sum()
+            }
+            _ => 0,
+        }
     }
+}
+
+/// About how many bytes a status with this message takes on the wire.
+pub fn status_weight(message: &str) -> usize {
+    /// Everything in it that is a number.
+    const NUMBERS: usize = 128;
+    NUMBERS + message.len()
 }
 
 /// Consecutive items, as many in each part as weigh no more than `room`; one that weighs more is a part of its own.
@@ -135,19 +165,6 @@ fn ids_weight<Id>(ids: &[Id]) -> usize {
 /// Two ids, two numbers and what frames them.
 fn inverse_weight(offers: &[InverseOffer]) -> usize {
     48 * offers.len()
-}
-
-fn order_weight(order: &AgentOrder) -> usize {
-    match order {
-        AgentOrder::Launch(spec) => spec_weight(spec),
-        AgentOrder::Enqueue { tasks, .. } => tasks.iter().map(|tasks| PLAIN + spec_weight(&tasks.spec)).sum(),
-        AgentOrder::Open(spec) => {
-            spec.name.len() + size_of_val(spec.volumes.as_slice()) + resources_weight(&spec.resources)
-        }
-        AgentOrder::End { why, .. } => why.len(),
-        AgentOrder::Refused(rejection) => rejection.why().len(),
-        _ => 0,
-    }
 }
 
 fn spec_weight(spec: &TaskSpec) -> usize {
