@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tonic::codegen::http::Response;
 
 use super::{Mesos, answer};
-use crate::metrics::Measured;
+use crate::metrics::{CommandKind, Commands, Measured};
 
 const MIB: f64 = (1 << 20) as f64;
 
@@ -73,7 +73,9 @@ async fn all(mesos: &Mesos, who: &Principal) -> Result<Vec<(String, f64)>, Statu
     tasks(&tally, &mut tell);
     offers(&counts, &tally, &mut tell);
     roles.iter().for_each(|role| shares(role, &mut tell));
-    timings(&mesos.0.handle.timings().get(), &mut tell);
+    let measured = mesos.0.handle.timings().get();
+    messages(&measured.commands, &mut tell);
+    timings(&measured, &mut tell);
     if let Some(machine) = machine {
         machine.tell(&mut tell);
     }
@@ -120,7 +122,6 @@ fn tasks(tally: &Tally, tell: &mut impl FnMut(&str, f64)) {
         };
         tell(&name, tasks);
     }
-    tell("master/messages_launch_tasks", tally.launched() as f64);
 }
 
 fn offers(counts: &Counts, tally: &Tally, tell: &mut impl FnMut(&str, f64)) {
@@ -152,9 +153,40 @@ fn shares(role: &RoleView, tell: &mut impl FnMut(&str, f64)) {
     }
 }
 
+/// What Mesos's messages are called, and the commands that say the same.
+const MESSAGES: [(&str, &[CommandKind]); 15] = [
+    ("register_slave", &[CommandKind::RegisterAgent]),
+    ("reregister_slave", &[CommandKind::ReregisterAgent]),
+    ("unregister_slave", &[CommandKind::UnregisterAgent]),
+    ("update_slave", &[CommandKind::Unused, CommandKind::Volumes]),
+    ("status_update", &[CommandKind::StatusUpdate, CommandKind::QueueUpdate]),
+    ("register_framework", &[CommandKind::Subscribe]),
+    ("reregister_framework", &[CommandKind::Resubscribe]),
+    ("unregister_framework", &[CommandKind::Teardown]),
+    ("launch_tasks", &[CommandKind::Launch, CommandKind::LaunchGroup, CommandKind::Open, CommandKind::Enqueue]),
+    ("resource_request", &[CommandKind::Demand]),
+    ("revive_offers", &[CommandKind::Revive]),
+    ("suppress_offers", &[CommandKind::Suppress]),
+    ("kill_task", &[CommandKind::Kill]),
+    ("status_update_acknowledgement", &[CommandKind::Acknowledge]),
+    ("reconcile_tasks", &[CommandKind::Reconcile]),
+];
+
+fn messages(commands: &Commands, tell: &mut impl FnMut(&str, f64)) {
+    for (name, kinds) in MESSAGES {
+        let heard: u64 = kinds.iter().map(|&kind| commands.heard(kind)).sum();
+        tell(&format!("master/messages_{name}"), heard as f64);
+    }
+    // What operators are refused they are told.
+    let said = CommandKind::ALL.iter().filter(|&&kind| kind != CommandKind::Operator);
+    let refused: u64 = said.map(|&kind| commands.refused(kind)).sum();
+    tell("master/dropped_messages", refused as f64);
+}
+
 fn timings(measured: &Measured, tell: &mut impl FnMut(&str, f64)) {
     tell("allocator/mesos/allocation_runs", measured.allocations.count() as f64);
     timer("allocator/mesos/allocation_run_ms", &measured.allocations, tell);
+    timer("allocator/mesos/allocation_run_latency_ms", &measured.waits, tell);
     timer("registrar/state_store_ms", &measured.writes, tell);
 }
 

@@ -12,6 +12,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
 use super::agents::{self, AgentRow};
+use super::commands::{CommandKind, Commands};
 use super::page::Page;
 use super::process::Process;
 use super::roles::{self, RoleRow};
@@ -137,6 +138,11 @@ impl Whole {
             self.tally.agents_examined(),
         )?;
         page.histogram(
+            "haggle_allocation_wait",
+            "From the first of a batch of commands until it was chosen who is offered what",
+            &self.measured.waits,
+        )?;
+        page.histogram(
             "haggle_allocation",
             "How long it took to choose who is offered what, for each batch of commands",
             &self.measured.allocations,
@@ -181,6 +187,12 @@ impl Whole {
     }
 
     fn driver(&self, page: &mut Page<'_>) -> fmt::Result {
+        let commands = &self.measured.commands;
+        let of = |count: fn(&Commands, CommandKind) -> u64| {
+            CommandKind::ALL.iter().map(move |&kind| ([("kind", kind.name())], count(commands, kind) as f64))
+        };
+        page.counters("haggle_commands", "What agents, frameworks and operators said", None, of(Commands::heard))?;
+        page.counters("haggle_commands_refused", "What of that was refused", None, of(Commands::refused))?;
         page.histogram("haggle_registry_write", "How long a write to the registry took", &self.measured.writes)?;
         let Counts { kept_updates, questions, kills, orphans, ended, timers, tokens, enrolled, .. } = self.counts;
         let held = [
