@@ -123,7 +123,12 @@ impl Commands {
 
     /// Those of a kind that were heard, whatever became of them.
     pub(crate) fn heard(&self, kind: CommandKind) -> u64 {
-        self.done[kind as usize] + self.refused[kind as usize]
+        self.carried_out(kind) + self.refused(kind)
+    }
+
+    /// Those of a kind that were not refused.
+    pub(crate) fn carried_out(&self, kind: CommandKind) -> u64 {
+        self.done[kind as usize]
     }
 
     /// Those of a kind that were refused.

@@ -96,7 +96,12 @@ impl Whole {
         ];
         page.gauges("haggle_agents", "Known agents", None, by("state", agents))?;
         let moves = AgentMove::ALL.map(|what| ([("what", what.name())], self.tally.agents_moved(what) as f64));
-        page.counters("haggle_agents_moved", "How often agents joined, came back and were removed", None, moves)?;
+        page.counters(
+            "haggle_agents_moved",
+            "How often agents joined, came back, were out of reach and were removed",
+            None,
+            moves,
+        )?;
         let Figures { frameworks_connected, frameworks_disconnected, .. } = self.figures;
         let frameworks = [("connected", frameworks_connected), ("disconnected", frameworks_disconnected)];
         page.gauges("haggle_frameworks", "Known frameworks", None, by("state", frameworks))?;

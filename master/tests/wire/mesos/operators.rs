@@ -84,6 +84,8 @@ async fn the_numbers_have_mesos_names() {
         "unreachable",
     ];
     let mut names = of(&resources, &["total", "used", "percent"]);
+    let revocable = resources.map(|name| format!("{name}_revocable"));
+    names.extend(of(&revocable.each_ref().map(String::as_str), &["total", "used", "percent"]));
     names.extend(of(&["tasks"], &states));
     names.extend(of(&["slaves", "frameworks"], &["active", "inactive", "connected", "disconnected"]));
     let single = [
@@ -96,6 +98,11 @@ async fn the_numbers_have_mesos_names() {
         "slave_registrations",
         "slave_reregistrations",
         "slave_removals",
+        "slave_removals/reason_unhealthy",
+        "slave_removals/reason_unregistered",
+        "slave_unreachable_completed",
+        "recovery_slave_removals",
+        "operator_event_stream_subscribers",
         "slaves_unreachable",
         "messages_decline_offers",
         "dropped_messages",
@@ -169,6 +176,26 @@ async fn messages_are_counted_by_mesos_names() {
         assert_eq!(metrics[format!("master/messages_{name}")], heard, "{name}: {metrics}");
     }
     assert_eq!(metrics["master/dropped_messages"], 0.0);
+}
+
+#[tokio::test]
+async fn tasks_are_counted_by_why_they_ended_by_mesos_names() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut scheduler = Scheduler::subscribe(&master, json!({})).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, &[task("t-1", &offer)]).await;
+    let spec = agent.launched().await;
+    agent.update(&spec, 1, TaskState::Failed).await;
+    scheduler.launch(&offer, &[task("t-2", &offer)]).await;
+    while scheduler.update().await["task_id"]["value"] != "t-2" {}
+
+    let metrics = get(&master, "/metrics/snapshot").await.json();
+
+    let of = |name: &str| metrics[format!("master/{name}")].as_f64();
+    assert_eq!([of("tasks_failed"), of("tasks_dropped")], [Some(1.0), Some(1.0)], "{metrics}");
+    assert_eq!(of("task_dropped/source_master/reason_invalid_offers"), Some(1.0), "{metrics}");
+    assert_eq!(metrics["allocator/mesos/offer_filters/roles/*/active"], 1.0, "{metrics}");
 }
 
 #[tokio::test]
