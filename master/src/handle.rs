@@ -256,6 +256,11 @@ impl Handle {
         Ok(happenings.watch(who.clone(), self.house.watch()?))
     }
 
+    /// How many watch what happens.
+    pub(crate) fn watchers(&self) -> usize {
+        self.happenings.upgrade().map_or(0, |happenings| happenings.watchers())
+    }
+
     /// What the driver measures of itself.
     pub(crate) fn timings(&self) -> &Timings {
         &self.timings

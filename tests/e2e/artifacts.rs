@@ -4,20 +4,15 @@ mod registries;
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use haggle_kit::{AgentFlags, Cluster, Daemon, Machine, Ran, until, wasm};
+use haggle_kit::{AgentFlags, Cluster, Daemon, Machine, Ran, free_port, until, wasm};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 /// A port of this machine that nobody listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A server of somebody else's, gone with its value.
 struct Server {
     port: u16,

@@ -1,11 +1,10 @@
 //! Collectors of traces that are not our own, are away, or are believed by a certificate.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use haggle_kit::{Cluster, Collector, Daemon, guests, until};
+use haggle_kit::{Cluster, Collector, Daemon, free_port, guests, until};
 use haggle_sdk::{Client, Session, TaskState};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,10 +32,6 @@ fn program() -> Option<PathBuf> {
         eprintln!("left out: HAGGLE_TEST_COLLECTOR names no folder with a collector; `cargo xtask test` fetches one");
     }
     program
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Rotel {

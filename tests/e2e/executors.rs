@@ -1,23 +1,12 @@
 //! Agents and executors that are killed, and what becomes of tasks.
 
 use haggle_core::{Reason, TaskState};
-use haggle_kit::{AgentFlags, Cluster, guests, until};
+use haggle_kit::{AgentFlags, Cluster, first_running, guests, until};
 use haggle_sdk::{Client, OutputStream, Runner, Session, Task, TaskHandle, TaskId};
 
 async fn submitted(client: &Client, session: &Session, module: &str) -> TaskHandle {
     let module = client.upload_bytes(guests::compile(module)).await.unwrap();
     session.submit(Task::new(module).cpus("0.2").mem("16MiB")).await.unwrap()
-}
-
-/// The first task of this framework that runs.
-async fn running(client: &Client, session: &Session) -> TaskId {
-    until("the task runs", async || {
-        let tasks = client.tasks(false).await.ok()?;
-        let framework = session.framework();
-        let mut its = tasks.iter().filter(|task| task.id.framework == framework);
-        its.find(|task| task.status.state == TaskState::Running).map(|task| task.id)
-    })
-    .await
 }
 
 async fn output(client: &Client, task: TaskId) -> Vec<u8> {
@@ -40,7 +29,7 @@ async fn a_task_outlives_its_killed_agent_and_its_output_is_whole() {
     let client = cluster.client().await;
     let session = Runner::new(&client).name("outliving").start().await.unwrap();
     let handle = submitted(&client, &session, &guests::ticker(LINES)).await;
-    let id = running(&client, &session).await;
+    let id = first_running(&client, &session).await;
     until("a part of the output is in a file", async || (output(&client, id).await.len() > 20_000).then_some(())).await;
 
     cluster.restart_agent(0, &AgentFlags::default());
@@ -65,8 +54,8 @@ async fn a_killed_executor_ends_the_tasks_of_its_framework_and_no_others() {
     let (hit, spared) = (hit.await.unwrap(), spared.await.unwrap());
     let victim = submitted(&client, &hit, guests::LOOP).await;
     let survivor = submitted(&client, &spared, guests::LOOP).await;
-    running(&client, &hit).await;
-    let survives = running(&client, &spared).await;
+    first_running(&client, &hit).await;
+    let survives = first_running(&client, &spared).await;
 
     cluster.kill_executors(0, Some(hit.framework().0));
 

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use haggle_kit::{AgentFlags, Cluster, Daemon, until, wasm};
+use haggle_kit::{AgentFlags, Cluster, Daemon, free_port, until, wasm};
 use haggle_sdk::{Client, Event, Framework, FrameworkInfo, OfferId, Runner, Session, Task, TaskHandle, TaskId};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,7 +110,7 @@ impl Prometheus {
             documents("alerts.yml").canonicalize().unwrap(),
         );
         fs::write(cluster.log("prometheus.yml"), config).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let args = [
             format!("--config.file={}", cluster.log("prometheus.yml").display()),
             format!("--storage.tsdb.path={}", cluster.log("prometheus").display()),

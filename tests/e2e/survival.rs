@@ -1,21 +1,13 @@
 //! Masters and agents that go and come back.
 
 use haggle_core::{Digest, Reason, TaskState};
-use haggle_kit::{AgentFlags, Cluster, guests, until, wasm};
+use haggle_kit::{AgentFlags, Cluster, first_running, guests, until, wasm};
 use haggle_sdk::{Client, Runner, Session, Task, TaskHandle, TaskId};
 
 async fn running(client: &Client, session: &Session, module: Digest) -> (TaskHandle, TaskId) {
     let task = Task::new(module).cpus("0.5").mem("32MiB");
     let handle = session.submit(task).await.unwrap();
-    let framework = session.framework();
-    let id = until("the task runs", async || {
-        let tasks = client.tasks(false).await.ok()?;
-        let its =
-            |task: &&haggle_sdk::TaskView| task.id.framework == framework && task.status.state == TaskState::Running;
-        tasks.iter().find(its).map(|task| task.id)
-    })
-    .await;
-    (handle, id)
+    (handle, first_running(client, session).await)
 }
 
 async fn spinner(client: &Client) -> Digest {

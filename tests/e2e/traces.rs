@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use haggle_core::{Reason, TaskState, TraceContext};
-use haggle_kit::{AgentFlags, Cluster, Collector, Home, Span, binary, guests, until, wasm};
+use haggle_kit::{AgentFlags, Cluster, Collector, Home, Span, binary, first_running, guests, until, wasm};
 use haggle_sdk::{Client, Runner, Session, Task, TaskHandle, TaskId};
 use tempfile::TempDir;
 
@@ -108,16 +108,7 @@ pub(crate) fn assert_whole(spans: &[Span]) {
 pub(crate) async fn running(cluster: &Cluster, session: &Session, task: Task) -> (TaskHandle, TaskId) {
     let client = cluster.client().await;
     let handle = session.submit(task).await.unwrap();
-    let framework = session.framework();
-    let id = until("the task runs", async || {
-        let tasks = client.tasks(false).await.ok()?;
-        tasks
-            .iter()
-            .find(|task| task.id.framework == framework && task.status.state == TaskState::Running)
-            .map(|task| task.id)
-    })
-    .await;
-    (handle, id)
+    (handle, first_running(&client, session).await)
 }
 
 /// The command line without a cluster of anybody's.

@@ -1,7 +1,6 @@
 //! A master and agents as separate processes on loopback.
 
 use std::fs::{DirEntry, read_dir, read_to_string};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -14,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::daemon::Daemon;
 use crate::home::Home;
-use crate::place::binary;
+use crate::place::{binary, free_port};
 use crate::wait::{until, until_free};
 use crate::wine;
 
@@ -265,10 +264,4 @@ fn spawn_master(port: u16, flags: &[String], variables: &[(String, String)], dir
 
 fn agent_name(index: usize) -> String {
     format!("agent{index}")
-}
-
-/// A port that nobody listens on. Another process may take it first; then the master says so and the test fails.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -1,5 +1,6 @@
 //! Where the built things are.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::wine;
@@ -54,4 +55,14 @@ fn profile_folder() -> PathBuf {
     let folder = executable.parent().expect("an executable lies in a folder");
     let folder = if folder.ends_with("deps") { folder.parent().expect("deps lies in a folder") } else { folder };
     Path::to_path_buf(folder)
+}
+
+/// A port of this machine that nobody listens on. Another process may take it first; then whoever is to listen there says so, and the
+/// test fails.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a bound socket has an address").port()
 }

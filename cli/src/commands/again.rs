@@ -1,6 +1,6 @@
 //! `haggle again`.
 
-use haggle_sdk::{CallError, RunAgain};
+use haggle_sdk::RunAgain;
 
 use super::Verdict;
 use crate::args::AgainArgs;
@@ -10,10 +10,8 @@ use crate::target::Target;
 
 pub(super) async fn run(target: &Target, args: AgainArgs) -> Verdict {
     let client = super::connect(target).await?;
-    let RunAgain { framework, task } = client.run_again(args.task).await.map_err(|error| match error {
-        CallError::NotFound(_) => CommandError::NoSuchTask(args.task),
-        error => error.into(),
-    })?;
+    let RunAgain { framework, task } =
+        client.run_again(args.task).await.map_err(super::unknown_as(CommandError::NoSuchTask(args.task)))?;
     let task = task.map(|task| task.to_string());
     if args.list.json {
         output::json(

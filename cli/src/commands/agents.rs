@@ -2,7 +2,6 @@
 
 use haggle_core::cluster::{AgentView, PhaseView};
 use haggle_core::{AgentId, Unavailability};
-use haggle_sdk::CallError;
 
 use super::Verdict;
 use crate::args::{AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, ListArgs, RemoveArgs};
@@ -23,42 +22,35 @@ pub(super) async fn run(target: &Target, args: AgentsArgs) -> Verdict {
 
 async fn deactivate(target: &Target, args: DeactivateArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.deactivate_agent(args.agent).await.map_err(|error| unknown(args.agent, error))?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "id": args.agent.to_string(), "state": "DEACTIVATED" }))?;
-    } else {
-        output::line(&format!("{} is DEACTIVATED: it takes no new tasks", args.agent))?;
-    }
+    client.deactivate_agent(args.agent).await.map_err(super::unknown_as(CommandError::NoSuchAgent(args.agent)))?;
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "id": args.agent.to_string(), "state": "DEACTIVATED" }),
+        &format!("{} is DEACTIVATED: it takes no new tasks", args.agent),
+    )?;
     Ok(0)
 }
 
 async fn gone(target: &Target, args: GoneArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.mark_agent_gone(args.agent).await.map_err(|error| unknown(args.agent, error))?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "id": args.agent.to_string(), "gone": true }))?;
-    } else {
-        output::line(&format!("{} is gone, and its tasks with it", args.agent))?;
-    }
+    client.mark_agent_gone(args.agent).await.map_err(super::unknown_as(CommandError::NoSuchAgent(args.agent)))?;
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "id": args.agent.to_string(), "gone": true }),
+        &format!("{} is gone, and its tasks with it", args.agent),
+    )?;
     Ok(0)
 }
 
 async fn remove(target: &Target, args: RemoveArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.remove_agent(args.agent).await.map_err(|error| unknown(args.agent, error))?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "id": args.agent.to_string(), "removed": true }))?;
-    } else {
-        output::line(&format!("{} is removed, and its tasks with it: its certificate is void", args.agent))?;
-    }
+    client.remove_agent(args.agent).await.map_err(super::unknown_as(CommandError::NoSuchAgent(args.agent)))?;
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "id": args.agent.to_string(), "removed": true }),
+        &format!("{} is removed, and its tasks with it: its certificate is void", args.agent),
+    )?;
     Ok(0)
-}
-
-fn unknown(agent: AgentId, error: CallError) -> CommandError {
-    match error {
-        CallError::NotFound(_) => CommandError::NoSuchAgent(agent),
-        error => error.into(),
-    }
 }
 
 async fn list(target: &Target, args: ListArgs) -> Verdict {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use haggle_core::Bytes;
-use haggle_sdk::{CallError, KeptArtifact};
+use haggle_sdk::KeptArtifact;
 use haggle_sources::Source;
 use serde::Serialize;
 
@@ -66,15 +66,15 @@ async fn pull(target: &Target, args: PullArgs) -> Verdict {
         let mut fetching = Fetching::of(source);
         let pulled = client.pull_with(&whole(source), false, |got, size| fetching.has(got, size)).await?;
         drop(fetching);
-        if args.list.json {
-            output::json(&serde_json::json!({
+        output::said(
+            args.list.json,
+            &serde_json::json!({
                 "digest": pulled.digest.to_string(),
                 "size_bytes": pulled.size,
                 "pinned": pulled.pinned,
-            }))?;
-        } else {
-            output::line(&format!("{}  {}", pulled.digest, output::printable(&pulled.pinned)))?;
-        }
+            }),
+            &format!("{}  {}", pulled.digest, pulled.pinned),
+        )?;
     }
     Ok(0)
 }
@@ -90,30 +90,28 @@ pub(super) fn whole(source: &Source) -> String {
 async fn remove(target: &Target, args: RmArtifactArgs) -> Verdict {
     let client = super::connect(target).await?;
     for digest in args.digests {
-        let freed = client.remove_artifact(digest).await.map_err(|error| match error {
-            CallError::NotFound(_) => CommandError::NoSuchArtifact(digest),
-            other => other.into(),
-        })?;
-        if args.list.json {
-            output::json(&serde_json::json!({ "digest": digest.to_string(), "freed_bytes": freed }))?;
-        } else {
-            output::line(&format!("{digest} is gone: {}", Bytes::new(freed)))?;
-        }
+        let freed =
+            client.remove_artifact(digest).await.map_err(super::unknown_as(CommandError::NoSuchArtifact(digest)))?;
+        output::said(
+            args.list.json,
+            &serde_json::json!({ "digest": digest.to_string(), "freed_bytes": freed }),
+            &format!("{digest} is gone: {}", Bytes::new(freed)),
+        )?;
     }
     Ok(0)
 }
 
 async fn collect(target: &Target, GcArgs { keep, unused, list }: GcArgs) -> Verdict {
     let collected = super::connect(target).await?.collect_artifacts(keep.get(), unused).await?;
-    if list.json {
-        output::json(&serde_json::json!({
+    let [freed, kept] = [collected.freed, collected.kept].map(Bytes::new);
+    output::said(
+        list.json,
+        &serde_json::json!({
             "artifacts": collected.artifacts,
             "freed_bytes": collected.freed,
             "kept_bytes": collected.kept,
-        }))?;
-    } else {
-        let [freed, kept] = [collected.freed, collected.kept].map(Bytes::new);
-        output::line(&format!("{} artifacts are gone: {freed}; {kept} are kept", collected.artifacts))?;
-    }
+        }),
+        &format!("{} artifacts are gone: {freed}; {kept} are kept", collected.artifacts),
+    )?;
     Ok(0)
 }

@@ -59,10 +59,10 @@ fn choose(args: UseArgs) -> Verdict {
 
 fn forget(args: &ForgetArgs) -> Verdict {
     Contexts::change(&contexts::file()?, |contexts| contexts.remove(&args.name))?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "context": args.name, "removed": true }))?;
-    } else {
-        output::line(&format!("the context {} is forgotten; its token stays good until it is revoked", args.name))?;
-    }
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "context": args.name, "removed": true }),
+        &format!("the context {} is forgotten; its token stays good until it is revoked", args.name),
+    )?;
     Ok(0)
 }

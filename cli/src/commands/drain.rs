@@ -25,7 +25,10 @@ pub(super) async fn run(target: &Target, args: DrainArgs) -> Verdict {
     let grace = args.grace.unwrap_or(Duration::ZERO);
     // What happens from here on is not missed.
     let events = if args.wait { Some(watch(&client, Duration::ZERO).await?) } else { None };
-    client.drain_agent(args.agent, grace, args.mark_gone).await.map_err(|error| unknown(args.agent, error))?;
+    client
+        .drain_agent(args.agent, grace, args.mark_gone)
+        .await
+        .map_err(super::unknown_as(CommandError::NoSuchAgent(args.agent)))?;
     let mut left = Left { agent: args.agent, is_json: args.list.json, told: None };
     left.look(&client).await?;
     let Some(mut events) = events else { return Ok(0) };
@@ -73,12 +76,12 @@ fn concerns(what: &Announcement, agent: AgentId) -> bool {
 
 pub(super) async fn undo(target: &Target, args: UndrainArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.reactivate_agent(args.agent).await.map_err(|error| unknown(args.agent, error))?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "id": args.agent.to_string(), "state": "up" }))?;
-    } else {
-        output::line(&format!("{} takes tasks again", args.agent))?;
-    }
+    client.reactivate_agent(args.agent).await.map_err(super::unknown_as(CommandError::NoSuchAgent(args.agent)))?;
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "id": args.agent.to_string(), "state": "up" }),
+        &format!("{} takes tasks again", args.agent),
+    )?;
     Ok(0)
 }
 
@@ -157,13 +160,6 @@ fn sentence(standing: Standing, kill_in: Option<Duration>) -> String {
         Standing::Drained => "is DRAINED: nothing runs there any more".to_owned(),
         Standing::Reactivated => "takes tasks: somebody has reactivated it".to_owned(),
         Standing::Gone => "is not there any more, and nothing runs there".to_owned(),
-    }
-}
-
-fn unknown(agent: AgentId, error: CallError) -> CommandError {
-    match error {
-        CallError::NotFound(_) => CommandError::NoSuchAgent(agent),
-        error => error.into(),
     }
 }
 

@@ -31,15 +31,14 @@ pub(super) async fn run(master: Option<String>, args: LoginArgs) -> Verdict {
         contexts.current = Some(name.clone());
         Ok(name)
     })?;
-    if args.list.json {
-        let (cluster, kind) = (token.cluster.to_string(), principal.kind.to_string());
-        output::json(&serde_json::json!({
+    let (cluster, kind) = (token.cluster.to_string(), principal.kind.to_string());
+    output::said(
+        args.list.json,
+        &serde_json::json!({
             "context": name, "cluster": cluster, "name": principal.name, "kind": kind, "roles": principal.roles
-        }))?;
-    } else {
-        let who = output::printable(&principal.name);
-        output::line(&format!("Logged in as {who} ({}); the context {name} is the current one.", principal.kind))?;
-    }
+        }),
+        &format!("Logged in as {} ({kind}); the context {name} is the current one.", principal.name),
+    )?;
     Ok(0)
 }
 

@@ -1,6 +1,6 @@
 //! `haggle logs`.
 
-use haggle_sdk::{CallError, OutputStream};
+use haggle_sdk::OutputStream;
 
 use super::Verdict;
 use crate::args::LogsArgs;
@@ -14,10 +14,7 @@ pub(super) async fn run(target: &Target, args: LogsArgs) -> Verdict {
     let mut log = client.log(args.task, stream, args.follow);
     let mut missed = 0;
     while let Some(piece) = log.next().await {
-        let piece = piece.map_err(|error| match error {
-            CallError::NotFound(_) => CommandError::NoSuchTask(args.task),
-            error => error.into(),
-        })?;
+        let piece = piece.map_err(super::unknown_as(CommandError::NoSuchTask(args.task)))?;
         if log.missed() > missed {
             eprintln!("haggle: {} bytes are left out here: the agent no longer keeps them", log.missed() - missed);
             missed = log.missed();

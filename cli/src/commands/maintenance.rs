@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use haggle_core::AgentId;
 use haggle_core::cluster::MaintenanceView;
-use haggle_sdk::CallError;
 
 use super::Verdict;
 use crate::args::{CancelArgs, ListArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs};
@@ -56,15 +55,12 @@ async fn list(target: &Target, args: ListArgs) -> Verdict {
 
 async fn cancel(target: &Target, args: CancelArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.cancel_maintenance(args.id).await.map_err(|error| match error {
-        CallError::NotFound(_) => CommandError::NoSuchMaintenance(args.id),
-        error => error.into(),
-    })?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "id": args.id.to_string(), "cancelled": true }))?;
-    } else {
-        output::line(&format!("{} is cancelled: its agents take tasks", args.id))?;
-    }
+    client.cancel_maintenance(args.id).await.map_err(super::unknown_as(CommandError::NoSuchMaintenance(args.id)))?;
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "id": args.id.to_string(), "cancelled": true }),
+        &format!("{} is cancelled: its agents take tasks", args.id),
+    )?;
     Ok(0)
 }
 

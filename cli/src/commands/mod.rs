@@ -39,7 +39,7 @@ mod why;
 
 pub(crate) use run::{InputError, PackageError};
 
-use haggle_sdk::{Client, ClientBuilder, ConnectError};
+use haggle_sdk::{CallError, Client, ClientBuilder, ConnectError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Cli, Command};
@@ -130,6 +130,14 @@ pub(crate) async fn connect(target: &Target) -> Result<Client, CommandError> {
     })?;
     follow::follow_authority(target, &connected).await;
     Ok(connected)
+}
+
+/// What a call failed of that names something: `unknown`, where nobody knows what was named.
+fn unknown_as(unknown: CommandError) -> impl FnOnce(CallError) -> CommandError {
+    |error| match error {
+        CallError::NotFound(_) => unknown,
+        error => error.into(),
+    }
 }
 
 /// How the cluster that is meant is connected to.

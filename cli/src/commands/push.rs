@@ -24,10 +24,10 @@ pub(super) async fn run(args: PushArgs) -> Verdict {
     let target = Source::Oci(args.target.clone());
     let sources = Sources::new(sources::settings_for([&target])?).map_err(FetchError::from)?;
     let pushed = sources.push(&args.target, bytes, &contents).await.map_err(|error| sources::of(&target, error))?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "digest": pushed.digest.to_string(), "pinned": pushed.pinned }))?;
-    } else {
-        output::line(&format!("{}  {}", pushed.digest, output::printable(&pushed.pinned)))?;
-    }
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "digest": pushed.digest.to_string(), "pinned": pushed.pinned }),
+        &format!("{}  {}", pushed.digest, pushed.pinned),
+    )?;
     Ok(0)
 }

@@ -24,11 +24,11 @@ async fn set(target: &Target, args: QuotaSetArgs) -> Verdict {
     let quota = quota(args.guarantee, args.limit);
     let client = super::connect(target).await?;
     client.set_quota(&args.role, Some(&quota), args.force).await?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "name": args.role, "quota": QuotaRecord::from(&quota) }))?;
-    } else {
-        output::line(&output::printable(&format!("{} {}", args.role, in_words(&quota))))?;
-    }
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "name": args.role, "quota": QuotaRecord::from(&quota) }),
+        &format!("{} {}", args.role, in_words(&quota)),
+    )?;
     Ok(0)
 }
 
@@ -53,11 +53,11 @@ async fn remove(target: &Target, args: QuotaRmArgs) -> Verdict {
         return Err(CommandError::NoQuota(args.role));
     }
     client.set_quota(&args.role, None, false).await?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "name": args.role, "quota": null }))?;
-    } else {
-        output::line(&output::printable(&format!("{} has no quota any more", args.role)))?;
-    }
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "name": args.role, "quota": null }),
+        &format!("{} has no quota any more", args.role),
+    )?;
     Ok(0)
 }
 

@@ -23,11 +23,11 @@ pub(super) async fn unreserve(target: &Target, args: UnreserveArgs) -> Verdict {
 }
 
 fn tell(agent: AgentId, role: &str, resources: &Resources, json: bool, what: &str) -> Verdict {
-    if json {
-        let resources = ResourcesRecord::from(resources);
-        output::json(&serde_json::json!({ "agent": agent.to_string(), "role": role, "resources": resources }))?;
-    } else {
-        output::line(&output::printable(&format!("{} of {agent} {what} {role}", amounts(resources))))?;
-    }
+    let record = ResourcesRecord::from(resources);
+    output::said(
+        json,
+        &serde_json::json!({ "agent": agent.to_string(), "role": role, "resources": record }),
+        &format!("{} of {agent} {what} {role}", amounts(resources)),
+    )?;
     Ok(0)
 }

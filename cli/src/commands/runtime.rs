@@ -131,10 +131,10 @@ fn add(args: &AddRuntimeArgs) -> Verdict {
 
 fn remove(args: &RmRuntimeArgs) -> Verdict {
     let name = runtime::remove(&args.name)?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "runtime": name, "removed": true }))?;
-    } else {
-        output::line(&format!("the runtime {name} is removed from this machine"))?;
-    }
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "runtime": name, "removed": true }),
+        &format!("the runtime {name} is removed from this machine"),
+    )?;
     Ok(0)
 }

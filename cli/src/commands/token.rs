@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr, stdout};
 use std::time::{Duration, SystemTime};
 
-use haggle_sdk::{CallError, MadeToken, NewToken, TokenInfo};
+use haggle_sdk::{MadeToken, NewToken, TokenInfo};
 use haggle_tls::TokenKind;
 
 use super::Verdict;
@@ -100,15 +100,12 @@ fn table(tokens: &[TokenInfo]) -> Table {
 
 async fn revoke(target: &Target, args: RevokeArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.revoke_token(args.id).await.map_err(|error| match error {
-        CallError::NotFound(_) => CommandError::NoSuchToken(args.id),
-        error => error.into(),
-    })?;
-    if args.list.json {
-        output::json(&serde_json::json!({ "id": args.id.to_string(), "revoked": true }))?;
-    } else {
-        output::line(&format!("{} is revoked: nobody enters by it any more", args.id))?;
-    }
+    client.revoke_token(args.id).await.map_err(super::unknown_as(CommandError::NoSuchToken(args.id)))?;
+    output::said(
+        args.list.json,
+        &serde_json::json!({ "id": args.id.to_string(), "revoked": true }),
+        &format!("{} is revoked: nobody enters by it any more", args.id),
+    )?;
     Ok(0)
 }
 

@@ -10,11 +10,11 @@ pub(super) async fn run(target: &Target, args: UploadArgs) -> Verdict {
     for file in args.files {
         let digest = client.upload(&file).await?;
         let file = file.display().to_string();
-        if args.list.json {
-            output::json(&serde_json::json!({ "digest": digest.to_string(), "file": file }))?;
-        } else {
-            output::line(&format!("{digest}  {}", output::printable(&file)))?;
-        }
+        output::said(
+            args.list.json,
+            &serde_json::json!({ "digest": digest.to_string(), "file": file }),
+            &format!("{digest}  {file}"),
+        )?;
     }
     Ok(0)
 }

@@ -1,8 +1,6 @@
 //! `haggle volume`.
 
-use haggle_core::VolumeId;
 use haggle_core::cluster::VolumeView;
-use haggle_sdk::CallError;
 
 use super::Verdict;
 use crate::args::{VolumeArgs, VolumeCommand, VolumeCreateArgs, VolumeLsArgs, VolumeRmArgs, VolumeShareArgs};
@@ -23,18 +21,14 @@ pub(super) async fn run(target: &Target, args: VolumeArgs) -> Verdict {
 async fn create(target: &Target, args: VolumeCreateArgs) -> Verdict {
     let VolumeCreateArgs { agent, role, name, size, list } = args;
     let volume = super::connect(target).await?.create_volume(agent, &role, &name, size).await?;
-    if list.json {
-        let made = serde_json::json!({
-            "id": volume.to_string(),
-            "agent": agent.to_string(),
-            "role": role,
-            "name": name,
-            "size_bytes": size.get(),
-        });
-        output::json(&made)?;
-    } else {
-        output::line(&output::printable(&format!("{volume}: {size} of {agent} for {role}, called {name:?}")))?;
-    }
+    let made = serde_json::json!({
+        "id": volume.to_string(),
+        "agent": agent.to_string(),
+        "role": role,
+        "name": name,
+        "size_bytes": size.get(),
+    });
+    output::said(list.json, &made, &format!("{volume}: {size} of {agent} for {role}, called {name:?}"))?;
     Ok(0)
 }
 
@@ -48,36 +42,23 @@ async fn list(target: &Target, VolumeLsArgs { list }: VolumeLsArgs) -> Verdict {
 
 async fn share(target: &Target, VolumeShareArgs { volume, off, list }: VolumeShareArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.share_volume(volume, !off).await.map_err(|error| unknown(volume, error))?;
-    if list.json {
-        output::json(&serde_json::json!({ "id": volume.to_string(), "shared": !off }))?;
-    } else {
-        let now = if off {
-            "is used by one task at a time"
-        } else {
-            "is shared: any number of tasks read it, none writes it"
-        };
-        output::line(&format!("{volume} {now}"))?;
-    }
+    client.share_volume(volume, !off).await.map_err(super::unknown_as(CommandError::NoSuchVolume(volume)))?;
+    let now =
+        if off { "is used by one task at a time" } else { "is shared: any number of tasks read it, none writes it" };
+    let record = serde_json::json!({ "id": volume.to_string(), "shared": !off });
+    output::said(list.json, &record, &format!("{volume} {now}"))?;
     Ok(0)
 }
 
 async fn remove(target: &Target, VolumeRmArgs { volume, list }: VolumeRmArgs) -> Verdict {
     let client = super::connect(target).await?;
-    client.destroy_volume(volume).await.map_err(|error| unknown(volume, error))?;
-    if list.json {
-        output::json(&serde_json::json!({ "id": volume.to_string(), "removed": true }))?;
-    } else {
-        output::line(&format!("{volume} is removed, with all that was in it"))?;
-    }
+    client.destroy_volume(volume).await.map_err(super::unknown_as(CommandError::NoSuchVolume(volume)))?;
+    output::said(
+        list.json,
+        &serde_json::json!({ "id": volume.to_string(), "removed": true }),
+        &format!("{volume} is removed, with all that was in it"),
+    )?;
     Ok(0)
-}
-
-fn unknown(volume: VolumeId, error: CallError) -> CommandError {
-    match error {
-        CallError::NotFound(_) => CommandError::NoSuchVolume(volume),
-        error => error.into(),
-    }
 }
 
 fn table(volumes: &[VolumeView]) -> Table {

@@ -12,9 +12,6 @@ use super::printer::draws_progress;
 /// Between two lines, and before the first: what is quick needs none.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// Between two looks of what is shown only to move.
-const TICK: Duration = Duration::from_millis(100);
-
 /// Shows it on standard error until it is dropped.
 pub(crate) struct Fetching {
     name: String,
@@ -25,21 +22,14 @@ pub(crate) struct Fetching {
 impl Fetching {
     /// Of which nothing has come yet.
     pub(crate) fn of(source: &Source) -> Self {
-        let name = printable(&source.to_string());
+        Self::named(printable(&source.to_string()))
+    }
+
+    /// The same of something else, by a name that can be printed.
+    pub(crate) fn named(name: String) -> Self {
         let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}").ok();
         let bar = style.filter(|_| draws_progress());
         let bar = bar.map(|style| ProgressBar::new(0).with_style(style).with_message(name.clone()));
-        Self { name, bar, told: Instant::now() }
-    }
-
-    /// By a program that does not tell how far it is: for how long it has been at it.
-    pub(crate) fn unmeasured(name: String) -> Self {
-        let style = ProgressStyle::with_template("{msg} {spinner} {elapsed}").ok();
-        let bar = style.filter(|_| draws_progress());
-        let bar = bar.map(|style| ProgressBar::new_spinner().with_style(style).with_message(name.clone()));
-        if let Some(bar) = &bar {
-            bar.enable_steady_tick(TICK);
-        }
         Self { name, bar, told: Instant::now() }
     }
 

@@ -51,6 +51,14 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), OutputError> {
     line(&json_text(value)?)
 }
 
+/// Prints what was done: in words, or as one line of JSON.
+///
+/// # Errors
+/// As [`line()`].
+pub(crate) fn said(as_json: bool, record: &impl Serialize, words: &str) -> Result<(), OutputError> {
+    if as_json { json(record) } else { line(&printable(words)) }
+}
+
 /// `value` as one line of JSON, as it may be shown on a terminal.
 ///
 /// # Errors

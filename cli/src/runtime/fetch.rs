@@ -82,9 +82,13 @@ impl Tool {
         match self {
             Self::Pip(pip) => unpack(pip, release, folder, quiet)?,
             Self::Npm(npm) => {
+                let requirement = release.requirement();
                 // It draws nothing itself where its errors are read.
-                let _shown = (!quiet).then(|| Fetching::unmeasured(release.requirement()));
-                npm.unpack(&release.requirement(), folder)?;
+                let mut shown = (!quiet).then(|| Fetching::named(requirement.clone()));
+                let size = release.unpacked.unwrap_or_default();
+                npm.unpack(release.package, &requirement, folder, |got| {
+                    shown.iter_mut().for_each(|shown| shown.has(got.min(size), size));
+                })?;
             }
         }
         Ok(())

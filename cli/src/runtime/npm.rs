@@ -3,12 +3,18 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+use std::{fs, io, thread};
 
 /// Its name on this system.
 const NPM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
 
 /// Whoever is out of reach twice is out of reach.
 const RETRIES: &str = "--fetch-retries=1";
+
+/// Between two looks at how much has come.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Bytes of what npm says that are told: a line.
 const SAID_MAX: usize = 300;
@@ -41,19 +47,52 @@ impl Npm {
         if asked.status().is_ok_and(|status| status.success()) { Ok(Self(())) } else { Err(NpmError::Missing) }
     }
 
-    /// Unpacks a package, and what it wants, in `node_modules` of a folder. Nothing of it is run.
+    /// Unpacks a package, and what it wants, in `node_modules` of a folder. Nothing of it is run. npm unpacks what comes while it comes, and
+    /// `has` hears how many bytes of the package are there.
     ///
     /// # Errors
     /// When it fails, in its own words.
-    pub(crate) fn unpack(&self, requirement: &str, folder: &Path) -> Result<(), NpmError> {
+    pub(crate) fn unpack(
+        &self,
+        package: &str,
+        requirement: &str,
+        folder: &Path,
+        has: impl FnMut(u64),
+    ) -> Result<(), NpmError> {
         let mut command = Command::new(NPM);
         command.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--no-package-lock"]);
         command.args(["--no-update-notifier", "--loglevel=error", RETRIES]);
         command.args([OsStr::new("--prefix"), folder.as_os_str(), OsStr::new(requirement)]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let Output { status, stderr, .. } = command.output().map_err(|error| NpmError::Start(error.to_string()))?;
+        let ended = watched(command, &folder.join("node_modules").join(package), has);
+        let Output { status, stderr, .. } = ended.map_err(|error| NpmError::Start(error.to_string()))?;
         if status.success() { Ok(()) } else { Err(judge(&String::from_utf8_lossy(&stderr))) }
     }
+}
+
+/// Runs a command to its end, and tells `has` meanwhile how many bytes are in a folder.
+fn watched(mut command: Command, folder: &Path, mut has: impl FnMut(u64)) -> io::Result<Output> {
+    let child = command.spawn()?;
+    let (told, ended) = mpsc::channel();
+    // Nobody waits for it any more: then nothing is to be told.
+    thread::spawn(move || drop(told.send(child.wait_with_output())));
+    loop {
+        match ended.recv_timeout(LOOK_EVERY) {
+            Ok(output) => return output,
+            Err(RecvTimeoutError::Timeout) => has(size_of(folder)),
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("nobody could wait for its end")),
+        }
+    }
+}
+
+/// Bytes of all files in a folder, as far as they can be seen: they come while one looks.
+fn size_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let about = entry.metadata().ok()?;
+        Some(if about.is_dir() { size_of(&entry.path()) } else { about.len() })
+    });
+    sizes.sum()
 }
 
 /// What is the matter, from what npm said on standard error.
@@ -71,6 +110,26 @@ fn judge(said: &str) -> NpmError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn how_much_of_a_package_is_there_is_told_while_it_comes() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "mkdir dist; printf 12345 >dist/a; printf 67 >b; until [ -e seen ]; do sleep 0.01; done"]);
+        command.current_dir(&folder);
+        let mut told = Vec::new();
+
+        let ended = watched(command, folder.path(), |bytes| {
+            told.push(bytes);
+            if bytes == 7 {
+                fs::write(folder.path().join("seen"), "").unwrap();
+            }
+        });
+
+        assert!(ended.unwrap().status.success());
+        assert!(told.contains(&7) && told.is_sorted(), "{told:?}");
+    }
 
     #[test]
     fn a_registry_that_is_out_of_reach_is_told_from_a_package_that_is_not_there() {

@@ -180,9 +180,15 @@ impl Filters {
         self.on.values().map(|on| on.refused.len()).sum()
     }
 
+    /// How much is refused in each seat.
+    pub(super) fn by_seat(&self) -> impl Iterator<Item = (Seat, usize)> {
+        let refused = self.on.values().flat_map(|on| &on.refused);
+        refused.map(|(&seat, refusals)| (seat, refusals.iter().count()))
+    }
+
     #[cfg(test)]
     pub(super) fn refusals(&self) -> usize {
-        self.on.values().flat_map(|on| on.refused.values()).map(|refusals| refusals.iter().count()).sum()
+        self.by_seat().map(|(_, refusals)| refusals).sum()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Now> {

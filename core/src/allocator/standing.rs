@@ -1,6 +1,6 @@
 //! What can be seen of agents, frameworks and roles.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::num::NonZeroU32;
 
 use super::demand::Demand;
@@ -77,6 +77,16 @@ impl Allocator {
             refusals: self.filters.pairs(),
             dirty: self.backlog.agents().chain(self.dirty_agents.iter().copied()).collect::<BTreeSet<_>>().len(),
         }
+    }
+
+    /// How much the frameworks of each role refuse: those in the role itself, of roles in which somebody does. Takes time in proportion
+    /// to that.
+    pub fn refusals_of_roles(&self) -> BTreeMap<&str, usize> {
+        let mut sums = BTreeMap::new();
+        for (seat, refusals) in self.filters.by_seat() {
+            *sums.entry(&*self.tree.role(seat.role).path).or_default() += refusals;
+        }
+        sums
     }
 
     /// What an agent measures to be unused of the processor time that its tasks hold, or nothing when it is not known.

@@ -419,7 +419,7 @@ pub(super) fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why:
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
 pub(super) fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
-    state.tally.refuses_launch(reason, 1);
+    state.tally.refuses_launch((verdict, reason), 1);
     let status = TaskStatus {
         reason: Some(reason),
         message: why.to_string(),

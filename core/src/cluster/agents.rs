@@ -178,6 +178,8 @@ fn become_unreachable(
     out: &mut Vec<Effect>,
 ) {
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
+    let missed = agent.presence == Presence::Recovering;
+    state.tally.agent_moves(if missed { AgentMove::Missed } else { AgentMove::Unreachable });
     agent.presence = Presence::Unreachable { since: now };
     agent.timer = now + state.config.agent_gone_after;
     if !planted::is(Bug::NeverGone) {
@@ -214,6 +216,7 @@ fn give_up(
 ) {
     let agent = state.agents.get(&id).expect("the caller has seen the agent");
     state.timers.cancel(agent.timer, Timer::Agent(id));
+    let was_unreachable = matches!(agent.presence, Presence::Unreachable { .. });
     for task in agent.tasks.clone() {
         state.declare(now, task, event, reason, why, out);
         // Ended before, and not acknowledged: its agent will not repeat it.
@@ -228,7 +231,7 @@ fn give_up(
         }
     }
     out.push(Effect::Remember(Change::AgentRemoved(id)));
-    state.tally.agent_moves(AgentMove::Removed);
+    state.tally.agent_moves(if was_unreachable { AgentMove::Forgotten } else { AgentMove::Removed });
     state.drop_orphans(id);
     state.allocator.remove_agent(id);
     state.has_seen(id);

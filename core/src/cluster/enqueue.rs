@@ -152,7 +152,7 @@ fn report(
 ) {
     let (verdict, reason) = why.verdict();
     let (first, count) = (tasks.spec.id.number, u64::from(tasks.count.min(QueuedTasks::MAX)));
-    state.tally.refuses_launch(reason, count);
+    state.tally.refuses_launch((verdict, reason), count);
     let ended = vec![QueueEnd::never_ran(first, count, Source::Master, verdict, reason, &why.to_string())];
     let update = QueueUpdate::by_master(allocation, None, ended);
     out.push(Effect::ToFramework(session, FrameworkEvent::Queue(Arc::new(update))));
@@ -274,8 +274,8 @@ fn announce(update: &Arc<QueueUpdate>, is_news: bool, late: &[u64], out: &mut Ve
 }
 
 fn tally(state: &mut State, tenant: &Tenant, update: &QueueUpdate) {
-    for QueueEnd { count, ending, .. } in &update.ended {
-        state.tally.ends(tenant.role(), (ending.state, ending.reason), Some(&ending.usage), *count);
+    for QueueEnd { count, source, ending, .. } in &update.ended {
+        state.tally.ends(tenant.role(), (ending.state, ending.reason, *source), Some(&ending.usage), *count);
     }
 }
 

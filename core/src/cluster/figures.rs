@@ -74,6 +74,12 @@ impl Cluster {
         figures
     }
 
+    /// How much the frameworks of each role refuse for now: of roles in which somebody does. Takes time in proportion to that.
+    pub fn refusals_of_roles(&self) -> BTreeMap<String, usize> {
+        let refusals = self.state.allocator.refusals_of_roles();
+        refusals.into_iter().map(|(role, refusals)| (role.to_string(), refusals)).collect()
+    }
+
     /// How many volumes each role has, with all roles below it, and how much room they take: of those that have some. Takes time in
     /// proportion to the agents and their volumes.
     pub fn volumes_of_roles(&self) -> BTreeMap<String, (usize, Bytes)> {

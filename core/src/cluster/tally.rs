@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::histogram::Histogram;
-use crate::task::{Reason, TaskState, TaskStatus, Usage};
+use crate::task::{Reason, Source, TaskState, TaskStatus, Usage};
 
 /// Roles whose processor time is told apart. That of more is counted under [`Tally::OTHER_ROLES`].
 const ROLES_MAX: usize = 1_000;
@@ -48,13 +48,20 @@ pub enum AgentMove {
     Joined,
     /// It registered again: after a restart or a lost connection, or with a new master.
     Returned,
-    /// It left, or was given up for good.
+    /// It left, or was given up for good, without having been unreachable.
     Removed,
+    /// It was silent or away for too long.
+    Unreachable,
+    /// It was expected back by a new master, and did not come in time: it is unreachable.
+    Missed,
+    /// It was unreachable, and was given up for good.
+    Forgotten,
 }
 
 impl AgentMove {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Joined, Self::Returned, Self::Removed];
+    pub const ALL: [Self; 6] =
+        [Self::Joined, Self::Returned, Self::Removed, Self::Unreachable, Self::Missed, Self::Forgotten];
 
     /// As metrics call it.
     pub const fn name(self) -> &'static str {
@@ -62,9 +69,15 @@ impl AgentMove {
             Self::Joined => "joined",
             Self::Returned => "returned",
             Self::Removed => "removed",
+            Self::Unreachable => "unreachable",
+            Self::Missed => "missed",
+            Self::Forgotten => "forgotten",
         }
     }
 }
+
+/// How, why and on whose word a task ended.
+pub(super) type End = (TaskState, Option<Reason>, Source);
 
 /// The numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,9 +87,9 @@ pub struct Tally {
     agents_moved: [u64; AgentMove::ALL.len()],
     agents_examined: u64,
     launched: u64,
-    not_launched: BTreeMap<Reason, u64>,
+    not_launched: BTreeMap<(Reason, TaskState), u64>,
     known: [usize; TaskState::ALL.len()],
-    ended: BTreeMap<(TaskState, Option<Reason>), u64>,
+    ended: BTreeMap<End, u64>,
     start: Histogram,
     cpu: BTreeMap<Arc<str>, Processor>,
 }
@@ -121,7 +134,7 @@ impl Tally {
 
     /// Tasks that were to be launched and were not, by the reason.
     pub fn not_launched(&self) -> impl Iterator<Item = (Reason, u64)> {
-        self.not_launched.iter().map(|(&reason, &count)| (reason, count))
+        summed(self.not_launched.iter().map(|(&(reason, _), &count)| (reason, count)))
     }
 
     /// Tasks that stand there now: that run, or whose end is not acknowledged. Those in the queues of allocations are among them.
@@ -131,7 +144,15 @@ impl Tally {
 
     /// Tasks that ended, by how and why.
     pub fn ended(&self) -> impl Iterator<Item = (TaskState, Option<Reason>, u64)> {
-        self.ended.iter().map(|(&(state, reason), &count)| (state, reason, count))
+        let ended = summed(self.ended.iter().map(|(&(state, reason, _), &count)| ((state, reason), count)));
+        ended.map(|((state, reason), count)| (state, reason, count))
+    }
+
+    /// Tasks that ended and those that were not launched, by how, why, and who said so.
+    pub fn told_as_ended(&self) -> impl Iterator<Item = (TaskState, Option<Reason>, Source, u64)> {
+        let ended = self.ended.iter().map(|(&(state, reason, source), &count)| (state, reason, source, count));
+        let refused = self.not_launched.iter();
+        ended.chain(refused.map(|(&(reason, state), &count)| (state, Some(reason), Source::Master, count)))
     }
 
     /// From the launch of a task to its start, as the master hears of it.
@@ -164,8 +185,8 @@ impl Tally {
         self.launched += tasks;
     }
 
-    pub(super) fn refuses_launch(&mut self, reason: Reason, tasks: u64) {
-        *self.not_launched.entry(reason).or_default() += tasks;
+    pub(super) fn refuses_launch(&mut self, (told, reason): (TaskState, Reason), tasks: u64) {
+        *self.not_launched.entry((reason, told)).or_default() += tasks;
     }
 
     pub(super) fn starts(&mut self, after: Duration) {
@@ -183,12 +204,12 @@ impl Tally {
         self.goes(from, 1);
         self.comes(to.state, 1);
         if to.state.is_terminal() && !from.is_terminal() {
-            self.ends(role, (to.state, to.reason), to.usage.as_ref(), 1);
+            self.ends(role, (to.state, to.reason, to.source), to.usage.as_ref(), 1);
         }
     }
 
     /// So many tasks of this role have come to the same end.
-    pub(super) fn ends(&mut self, role: &str, end: (TaskState, Option<Reason>), usage: Option<&Usage>, tasks: u64) {
+    pub(super) fn ends(&mut self, role: &str, end: End, usage: Option<&Usage>, tasks: u64) {
         *self.ended.entry(end).or_default() += tasks;
         if let Some(usage) = usage {
             let known = self.cpu.contains_key(role) || self.cpu.len() < ROLES_MAX;
@@ -210,6 +231,12 @@ impl Tally {
     }
 }
 
+fn summed<K: Ord>(counts: impl Iterator<Item = (K, u64)>) -> impl Iterator<Item = (K, u64)> {
+    let mut sums: BTreeMap<K, u64> = BTreeMap::new();
+    counts.for_each(|(key, count)| *sums.entry(key).or_default() += count);
+    sums.into_iter()
+}
+
 #[cfg(test)]
 mod tests {
     use std::format;
@@ -220,7 +247,7 @@ mod tests {
     fn roles_beyond_the_first_thousand_are_counted_as_one() {
         let mut tally = Tally::default();
         let usage = Usage { cpu: Duration::from_secs(1), ..Usage::default() };
-        let end = (TaskState::Finished, None);
+        let end = (TaskState::Finished, None, Source::Executor);
         (0..ROLES_MAX + 5).for_each(|role| tally.ends(&format!("role-{role}"), end, Some(&usage), 1));
         tally.ends("role-7", end, Some(&usage), 1);
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentCommand, AgentMove, Cluster, OfferEnd, Processor};
-use haggle_core::{Now, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId, Usage};
+use haggle_core::access::Principal;
+use haggle_core::cluster::{
+    AgentCommand, AgentMove, Cluster, Command, Config, OfferEnd, OperatorCommand, Processor, Tally,
+};
+use haggle_core::{AgentId, Now, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId, Usage};
 
 use crate::kit::*;
 
@@ -63,6 +66,8 @@ fn a_task_is_counted_where_it_stands_and_by_how_it_ends() {
     assert_eq!(stands(&world), []);
     let tally = world.cluster.tally();
     assert_eq!(tally.ended().collect::<Vec<_>>(), [(TaskState::Failed, Some(Reason::Trap), 1)]);
+    let told = (TaskState::Failed, Some(Reason::Trap), Source::Executor, 1);
+    assert_eq!(tally.told_as_ended().collect::<Vec<_>>(), [told]);
     assert_eq!(tally.cpu().collect::<Vec<_>>(), [("role", Processor { used, throttled })]);
     assert_eq!(tally.launched(), 1);
 }
@@ -103,6 +108,23 @@ fn a_launch_that_is_refused_is_counted_by_its_reason() {
 
     let refused: Vec<_> = world.cluster.tally().not_launched().collect();
     assert_eq!(refused, [(Reason::TaskInvalid, 1), (Reason::InvalidOffers, 1)]);
+    let told: Vec<_> = world.cluster.tally().told_as_ended().collect();
+    assert_eq!(
+        told,
+        [
+            (TaskState::Error, Some(Reason::TaskInvalid), Source::Master, 1),
+            (TaskState::Dropped, Some(Reason::InvalidOffers), Source::Master, 1),
+        ]
+    );
+}
+
+fn moves(tally: &Tally) -> Vec<(&'static str, u64)> {
+    let moves = AgentMove::ALL.map(|what| (what.name(), tally.agents_moved(what)));
+    moves.into_iter().filter(|&(_, agents)| agents > 0).collect()
+}
+
+fn gone(world: &mut World, agent: AgentId) {
+    world.apply(Command::Operator(Principal::owner(), None, OperatorCommand::AgentGone(agent)));
 }
 
 #[test]
@@ -115,9 +137,40 @@ fn an_agent_is_counted_when_it_joins_comes_back_and_is_gone() {
 
     world.agent_says(agent, AgentCommand::Leave);
 
-    let tally = world.cluster.tally();
-    assert_eq!(
-        AgentMove::ALL.map(|what| (what.name(), tally.agents_moved(what))),
-        [("joined", 2), ("returned", 1), ("removed", 1)]
-    );
+    assert_eq!(moves(world.cluster.tally()), [("joined", 2), ("returned", 1), ("removed", 1)]);
+}
+
+#[test]
+fn an_agent_that_is_unreachable_is_counted_once_more_when_it_is_given_up() {
+    let mut world = World::new();
+    let agent = world.agent(2, 1024);
+    world.wait(Duration::from_secs(75));
+    assert_eq!(moves(world.cluster.tally()), [("joined", 1), ("unreachable", 1)]);
+
+    gone(&mut world, agent.id);
+
+    assert_eq!(moves(world.cluster.tally()), [("joined", 1), ("unreachable", 1), ("forgotten", 1)]);
+}
+
+#[test]
+fn an_agent_that_a_new_master_expects_in_vain_is_counted_apart() {
+    let config = Config::default();
+    let mut world = World::with(config.clone(), one_of_each_remembered());
+
+    world.wait(config.reregister_timeout);
+
+    assert_eq!(moves(world.cluster.tally()), [("missed", 1)]);
+}
+
+#[test]
+fn how_much_is_refused_is_known_of_each_role() {
+    let mut world = World::new();
+    let (refuses, _takes) = (world.framework("eng/batch"), world.framework("ops"));
+    world.agent(2, 1024);
+    let offer = world.open_offer(refuses);
+
+    world.decline(refuses, &[offer], Duration::from_secs(60));
+
+    let refusals: Vec<_> = world.cluster.refusals_of_roles().into_iter().collect();
+    assert_eq!(refusals, [("eng/batch".to_owned(), 1)]);
 }

@@ -1,5 +1,6 @@
 //! The one task that owns the cluster: applies what waits, writes what must last, only then speaks.
 
+mod announced;
 mod audit;
 mod batch;
 mod keeper;
@@ -16,15 +17,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use haggle_core::allocator::Withheld;
 use haggle_core::cluster::{AgentCommand, Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
 use haggle_core::{Now, SessionId, TaskState};
 use haggle_otlp::Tracer;
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tonic::Status;
-use tracing::{debug, enabled, error, info, warn};
+use tracing::{debug, enabled, error, warn};
 
+use self::announced::log;
 use self::audit::Decision;
 use self::batch::{Batch, Next};
 use self::keeper::Keeper;
@@ -40,7 +41,7 @@ use crate::error::Failure;
 use crate::handle::{Answer, Handle, Inbox, Peer, Question, Reign, Request, Room, Verdict};
 use crate::happenings::{Happening, Happenings, What};
 use crate::inbox::{Heard, LargePlace, Place, Round, Saying};
-use crate::metrics::Timings;
+use crate::metrics::{CommandKind, Commands, Timings};
 use crate::registry::{Registry, RegistryError};
 use crate::traces::Traces;
 
@@ -110,6 +111,10 @@ struct Driver {
     guard: Guard,
     tenants: Tenants,
     timings: Timings,
+    /// What was heard so far.
+    commands: Commands,
+    /// Since when something waits for the next allocation.
+    asked: Option<Instant>,
     happenings: Arc<Happenings>,
     /// Records them, if anybody wants them.
     traces: Option<Box<Traces>>,
@@ -154,6 +159,8 @@ impl Driver {
             guard,
             tenants: Tenants::default(),
             timings,
+            commands: Commands::default(),
+            asked: None,
             happenings,
             traces: None,
             store: None,
@@ -220,6 +227,7 @@ impl Driver {
     /// After [`RegistryError::Full`], [`Self::settle`] may be tried again.
     async fn step(&mut self, batch: &mut Batch, at: Instant) -> Result<(), RegistryError> {
         let now = self.clock.look(at);
+        self.asked.get_or_insert(at);
         self.look_at_wall_clock(now);
         for request in batch.requests.drain(..) {
             match request {
@@ -305,7 +313,10 @@ impl Driver {
         loop {
             let began = Instant::now();
             self.cluster.allocate(now, &mut self.effects);
-            self.timings.allocated(began.elapsed());
+            let ended = Instant::now();
+            let waited = began.saturating_duration_since(self.asked.unwrap_or(began));
+            self.timings.decided(&self.commands, waited, ended - began);
+            self.asked = self.cluster.is_behind().then_some(ended);
             self.remember(now).await?;
             // After the write: that may have taken longer than the lead lasts.
             self.registry.confirm().await?;
@@ -381,15 +392,17 @@ impl Driver {
     }
 
     fn apply(&mut self, now: Now, command: Command) -> Result<(), Refusal> {
-        if !enabled!(tracing::Level::DEBUG) {
-            return self.cluster.apply(now, command, &mut self.effects);
-        }
-        let line = LogLine(&command).to_string();
+        let kind = CommandKind::of(&command);
+        let line = enabled!(tracing::Level::DEBUG).then(|| LogLine(&command).to_string());
         let before = self.effects.len();
         let verdict = self.cluster.apply(now, command, &mut self.effects);
-        match &verdict {
-            Ok(()) => debug!("{now} {line}: {} effects", self.effects.len() - before),
-            Err(refusal) => debug!("{now} {line}: refused: {refusal}"),
+        if let Some(kind) = kind {
+            self.commands.hears(kind, verdict.is_err());
+        }
+        match (&line, &verdict) {
+            (None, _) => {}
+            (Some(line), Ok(())) => debug!("{now} {line}: {} effects", self.effects.len() - before),
+            (Some(line), Err(refusal)) => debug!("{now} {line}: refused: {refusal}"),
         }
         verdict
     }
@@ -474,25 +487,5 @@ fn is_refusal(effect: &Effect, session: SessionId) -> bool {
             *to == session && update.ended.iter().any(|end| is_bad(end.ending.state))
         }
         _ => false,
-    }
-}
-
-/// Peers come and go rarely enough to be told to operators; tasks are not.
-fn log(what: &Announcement) {
-    match what {
-        Announcement::AgentUp(id) => info!("{id} is connected"),
-        Announcement::AgentDown(id) => info!("{id} is disconnected"),
-        Announcement::AgentRemoved(id) => info!("{id} is removed"),
-        Announcement::AgentWithdrawn(id, Withheld::Deactivated) => info!("{id} is deactivated"),
-        Announcement::AgentWithdrawn(id, Withheld::Draining) => info!("{id} is draining"),
-        Announcement::AgentWithdrawn(id, Withheld::Drained) => info!("{id} is drained"),
-        // It says so itself.
-        Announcement::AgentWithdrawn(_, Withheld::Leaving) => {}
-        Announcement::AgentReactivated(id) => info!("{id} is reactivated"),
-        Announcement::FrameworkUp(id) => info!("{id} is connected"),
-        Announcement::FrameworkUpdated(id) => info!("{id} has other properties"),
-        Announcement::FrameworkDown(id) => info!("{id} is disconnected"),
-        Announcement::FrameworkRemoved(id) => info!("{id} is removed"),
-        Announcement::Task(_) | Announcement::LeftOut(_) => {}
     }
 }

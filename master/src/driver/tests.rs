@@ -1,3 +1,4 @@
+mod measured;
 mod registry;
 mod slices;
 

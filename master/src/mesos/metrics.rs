@@ -1,11 +1,12 @@
 //! `/metrics/snapshot`: the master's own numbers by Mesos's names, for exporters and dashboards of old.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use haggle_core::access::{Denied, Principal, Verb};
 use haggle_core::cluster::{AgentMove, Cluster, Counts, Figures, OfferEnd, RoleView, Tally};
 use haggle_core::{Histogram, Resources, TaskState};
-use haggle_mesos::meaning::role_out;
+use haggle_mesos::meaning::{counted_as, role_out};
 use haggle_mesos::wire::master::Metric;
 use serde_json::{Map, Value};
 use sysinfo::System;
@@ -15,7 +16,7 @@ use tonic::body::Body;
 use tonic::codegen::http::Response;
 
 use super::{Mesos, answer};
-use crate::metrics::Measured;
+use crate::metrics::{CommandKind, Commands, Measured};
 
 const MIB: f64 = (1 << 20) as f64;
 
@@ -55,9 +56,9 @@ async fn all(mesos: &Mesos, who: &Principal) -> Result<Vec<(String, f64)>, Statu
     let of = who.clone();
     let look = move |cluster: &Cluster, _| {
         let (roles, _) = cluster.roles_page(&of, None, ROLES_MAX);
-        (cluster.figures(), cluster.counts(), cluster.tally().clone(), roles)
+        (cluster.figures(), cluster.counts(), cluster.tally().clone(), roles, cluster.refusals_of_roles())
     };
-    let (figures, counts, tally, roles) = mesos.0.handle.ask(look).await?;
+    let (figures, counts, tally, roles, refusals) = mesos.0.handle.ask(look).await?;
     // It reads files.
     let machine = spawn_blocking(Machine::look).await.ok().flatten();
     let mut metrics = Vec::new();
@@ -68,12 +69,21 @@ async fn all(mesos: &Mesos, who: &Principal) -> Result<Vec<(String, f64)>, Statu
     tell("master/event_queue_dispatches", mesos.0.handle.requests_waiting() as f64);
     tell("master/event_queue_messages", 0.0);
     tell("master/event_queue_http_requests", 0.0);
+    tell("master/operator_event_stream_subscribers", mesos.0.handle.watchers() as f64);
     peers(&figures, &tally, &mut tell);
     resources(&figures, &mut tell);
     tasks(&tally, &mut tell);
     offers(&counts, &tally, &mut tell);
-    roles.iter().for_each(|role| shares(role, &mut tell));
-    timings(&mesos.0.handle.timings().get(), &mut tell);
+    for role in &roles {
+        shares(role, &mut tell);
+        let active = refusals.get(&role.name).copied().unwrap_or_default();
+        tell(&format!("allocator/mesos/offer_filters/roles/{}/active", role_out(&role.name)), active as f64);
+    }
+    let measured = mesos.0.handle.timings().get();
+    messages(&measured.commands, &mut tell);
+    let left = measured.commands.carried_out(CommandKind::UnregisterAgent);
+    tell("master/slave_removals/reason_unregistered", left as f64);
+    timings(&measured, &mut tell);
     if let Some(machine) = machine {
         machine.tell(&mut tell);
     }
@@ -91,36 +101,57 @@ fn peers(figures: &Figures, tally: &Tally, tell: &mut impl FnMut(&str, f64)) {
     tell("master/frameworks_connected", figures.frameworks_connected as f64);
     tell("master/frameworks_disconnected", figures.frameworks_disconnected as f64);
     tell("master/frameworks_inactive", figures.frameworks_disconnected as f64);
-    tell("master/slave_registrations", tally.agents_moved(AgentMove::Joined) as f64);
-    tell("master/slave_reregistrations", tally.agents_moved(AgentMove::Returned) as f64);
-    tell("master/slave_removals", tally.agents_moved(AgentMove::Removed) as f64);
+    let moved = |what| tally.agents_moved(what) as f64;
+    tell("master/slave_registrations", moved(AgentMove::Joined));
+    tell("master/slave_reregistrations", moved(AgentMove::Returned));
+    // Mesos removes an agent when it is unreachable.
+    let unreachable = moved(AgentMove::Unreachable) + moved(AgentMove::Missed);
+    tell("master/slave_unreachable_completed", unreachable);
+    tell("master/slave_removals", unreachable + moved(AgentMove::Removed));
+    tell("master/slave_removals/reason_unhealthy", unreachable);
+    tell("master/recovery_slave_removals", moved(AgentMove::Missed));
 }
 
 fn resources(figures: &Figures, tell: &mut impl FnMut(&str, f64)) {
     let Figures { total, used, offered, .. } = figures;
     for (name, amount) in KINDS {
+        // Nothing else is revocable.
+        let revocable = match name {
+            "cpus" => (figures.revocable.as_cores(), used.revocable.as_cores()),
+            _ => (0.0, 0.0),
+        };
         let (total, used, offered) = (amount(total), amount(used), amount(offered));
-        tell(&format!("master/{name}_total"), total);
-        tell(&format!("master/{name}_used"), used);
-        tell(&format!("master/{name}_percent"), if total > 0.0 { used / total } else { 0.0 });
+        for (name, total, used) in
+            [(name.to_owned(), total, used), (format!("{name}_revocable"), revocable.0, revocable.1)]
+        {
+            tell(&format!("master/{name}_total"), total);
+            tell(&format!("master/{name}_used"), used);
+            tell(&format!("master/{name}_percent"), if total > 0.0 { used / total } else { 0.0 });
+        }
         tell(&format!("allocator/mesos/resources/{name}/total"), total);
         tell(&format!("allocator/mesos/resources/{name}/offered_or_allocated"), used + offered);
     }
-    tell("master/cpus_revocable_total", figures.revocable.as_cores());
-    tell("master/cpus_revocable_used", used.revocable.as_cores());
 }
 
-/// Those that go on stand somewhere now; those that ended are counted.
+/// Those that go on stand somewhere now; those that ended, or were not launched, are counted.
 fn tasks(tally: &Tally, tell: &mut impl FnMut(&str, f64)) {
     for state in TaskState::ALL {
         let name = format!("master/tasks_{}", state.name().to_ascii_lowercase());
         let tasks = match state.is_terminal() {
-            true => tally.ended().filter(|(ended, ..)| *ended == state).map(|(.., tasks)| tasks).sum::<u64>() as f64,
+            true => {
+                tally.told_as_ended().filter(|(told, ..)| *told == state).map(|(.., tasks)| tasks).sum::<u64>() as f64
+            }
             false => tally.tasks(state) as f64,
         };
         tell(&name, tasks);
     }
-    tell("master/messages_launch_tasks", tally.launched() as f64);
+    let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
+    for (state, reason, source, tasks) in tally.told_as_ended() {
+        if let Some(name) = reason.and_then(|reason| counted_as(state, source, reason)) {
+            *by_reason.entry(name).or_default() += tasks;
+        }
+    }
+    by_reason.iter().for_each(|(name, tasks)| tell(name, *tasks as f64));
 }
 
 fn offers(counts: &Counts, tally: &Tally, tell: &mut impl FnMut(&str, f64)) {
@@ -152,9 +183,40 @@ fn shares(role: &RoleView, tell: &mut impl FnMut(&str, f64)) {
     }
 }
 
+/// What Mesos's messages are called, and the commands that say the same.
+const MESSAGES: [(&str, &[CommandKind]); 15] = [
+    ("register_slave", &[CommandKind::RegisterAgent]),
+    ("reregister_slave", &[CommandKind::ReregisterAgent]),
+    ("unregister_slave", &[CommandKind::UnregisterAgent]),
+    ("update_slave", &[CommandKind::Unused, CommandKind::Volumes]),
+    ("status_update", &[CommandKind::StatusUpdate, CommandKind::QueueUpdate]),
+    ("register_framework", &[CommandKind::Subscribe]),
+    ("reregister_framework", &[CommandKind::Resubscribe]),
+    ("unregister_framework", &[CommandKind::Teardown]),
+    ("launch_tasks", &[CommandKind::Launch, CommandKind::LaunchGroup, CommandKind::Open, CommandKind::Enqueue]),
+    ("resource_request", &[CommandKind::Demand]),
+    ("revive_offers", &[CommandKind::Revive]),
+    ("suppress_offers", &[CommandKind::Suppress]),
+    ("kill_task", &[CommandKind::Kill]),
+    ("status_update_acknowledgement", &[CommandKind::Acknowledge]),
+    ("reconcile_tasks", &[CommandKind::Reconcile]),
+];
+
+fn messages(commands: &Commands, tell: &mut impl FnMut(&str, f64)) {
+    for (name, kinds) in MESSAGES {
+        let heard: u64 = kinds.iter().map(|&kind| commands.heard(kind)).sum();
+        tell(&format!("master/messages_{name}"), heard as f64);
+    }
+    // What operators are refused they are told.
+    let said = CommandKind::ALL.iter().filter(|&&kind| kind != CommandKind::Operator);
+    let refused: u64 = said.map(|&kind| commands.refused(kind)).sum();
+    tell("master/dropped_messages", refused as f64);
+}
+
 fn timings(measured: &Measured, tell: &mut impl FnMut(&str, f64)) {
     tell("allocator/mesos/allocation_runs", measured.allocations.count() as f64);
     timer("allocator/mesos/allocation_run_ms", &measured.allocations, tell);
+    timer("allocator/mesos/allocation_run_latency_ms", &measured.waits, tell);
     timer("registrar/state_store_ms", &measured.writes, tell);
 }
 

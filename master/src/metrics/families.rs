@@ -12,6 +12,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
 use super::agents::{self, AgentRow};
+use super::commands::{CommandKind, Commands};
 use super::page::Page;
 use super::process::Process;
 use super::roles::{self, RoleRow};
@@ -95,7 +96,12 @@ impl Whole {
         ];
         page.gauges("haggle_agents", "Known agents", None, by("state", agents))?;
         let moves = AgentMove::ALL.map(|what| ([("what", what.name())], self.tally.agents_moved(what) as f64));
-        page.counters("haggle_agents_moved", "How often agents joined, came back and were removed", None, moves)?;
+        page.counters(
+            "haggle_agents_moved",
+            "How often agents joined, came back, were out of reach and were removed",
+            None,
+            moves,
+        )?;
         let Figures { frameworks_connected, frameworks_disconnected, .. } = self.figures;
         let frameworks = [("connected", frameworks_connected), ("disconnected", frameworks_disconnected)];
         page.gauges("haggle_frameworks", "Known frameworks", None, by("state", frameworks))?;
@@ -135,6 +141,11 @@ impl Whole {
             "haggle_allocation_agents_examined",
             "How often an agent was looked at for whoever would take what is free there",
             self.tally.agents_examined(),
+        )?;
+        page.histogram(
+            "haggle_allocation_wait",
+            "From the first of a batch of commands until it was chosen who is offered what",
+            &self.measured.waits,
         )?;
         page.histogram(
             "haggle_allocation",
@@ -181,6 +192,12 @@ impl Whole {
     }
 
     fn driver(&self, page: &mut Page<'_>) -> fmt::Result {
+        let commands = &self.measured.commands;
+        let of = |count: fn(&Commands, CommandKind) -> u64| {
+            CommandKind::ALL.iter().map(move |&kind| ([("kind", kind.name())], count(commands, kind) as f64))
+        };
+        page.counters("haggle_commands", "What agents, frameworks and operators said", None, of(Commands::heard))?;
+        page.counters("haggle_commands_refused", "What of that was refused", None, of(Commands::refused))?;
         page.histogram("haggle_registry_write", "How long a write to the registry took", &self.measured.writes)?;
         let Counts { kept_updates, questions, kills, orphans, ended, timers, tokens, enrolled, .. } = self.counts;
         let held = [

@@ -3,6 +3,7 @@
 //! Nothing is kept for it: whoever asks has a look at the cluster between two batches, as every list has.
 
 mod agents;
+mod commands;
 mod families;
 mod page;
 mod process;
@@ -34,6 +35,7 @@ use process::Process;
 use roles::RoleRow;
 
 pub(crate) use agents::AgentFigures;
+pub(crate) use commands::{CommandKind, Commands};
 pub(crate) use timings::{Measured, Timings};
 
 /// Roles in one answer, by path. An answer with so many has half a MiB.

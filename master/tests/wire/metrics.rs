@@ -55,6 +55,10 @@ async fn the_owner_reads_what_happened_in_the_cluster() {
         (r#"haggle_tasks{state="RUNNING"}"#, 1.0),
         (r#"haggle_offers_ended_total{end="accepted"}"#, 1.0),
         ("haggle_tasks_launched_total", 1.0),
+        (r#"haggle_commands_total{kind="launch"}"#, 1.0),
+        (r#"haggle_commands_total{kind="status_update"}"#, 1.0),
+        (r#"haggle_commands_total{kind="kill"}"#, 0.0),
+        (r#"haggle_commands_refused_total{kind="launch"}"#, 0.0),
         ("haggle_task_start_seconds_count", 1.0),
         (r#"haggle_task_start_seconds_bucket{le="+Inf"}"#, 1.0),
         (r#"haggle_limit{limit="log-reads"}"#, 128.0),
@@ -67,7 +71,9 @@ async fn the_owner_reads_what_happened_in_the_cluster() {
     ] {
         assert_eq!(value(&answer, metric), Some(expected), "{metric}: {answer}");
     }
-    assert!(value(&answer, "haggle_allocation_seconds_count").unwrap() > 0.0);
+    for timed in ["haggle_allocation_seconds_count", "haggle_allocation_wait_seconds_count"] {
+        assert!(value(&answer, timed).unwrap() > 0.0, "{timed}");
+    }
     assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
     let document = include_str!("../../../docs/METRICS.md");
     let families = answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());

@@ -16,7 +16,7 @@ use crate::ids::Ids;
 pub use call::{BadCall, Mentioned, Said};
 pub use framework::{BadFramework, Introduction, introduction};
 pub use operator::{Seen, VERSION};
-pub use status::label_of;
+pub use status::{counted_as, label_of};
 
 /// The role of frameworks that name none, as Mesos calls it. Here it is the default role, for `*` stands for every role among those of tokens.
 pub(crate) const ANY_ROLE: &str = "*";

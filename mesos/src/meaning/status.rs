@@ -23,7 +23,7 @@ pub(super) fn told(dialect: &Dialect, status: &TaskStatus, name: String, seconds
 
 /// A status for whoever looks.
 pub(super) fn seen(ids: Ids, copes: Copes, status: &TaskStatus, name: String, seconds: f64) -> wire::TaskStatus {
-    let reason = reason_of(status);
+    let reason = status.reason.and_then(reason_of);
     wire::TaskStatus {
         state: state(status.state, copes).into(),
         message: message(status),
@@ -80,9 +80,17 @@ fn source(source: Source) -> wire::Source {
     }
 }
 
-fn reason_of(status: &TaskStatus) -> Option<wire::Reason> {
+/// The number, among those of the master, in which Mesos counts tasks that ended like this; `None`: it counts them by their state alone.
+/// In these names agents are slaves.
+pub fn counted_as(ended: TaskState, source: Source, reason: Reason) -> Option<String> {
+    let all = Copes { partition_aware: true, killing: true };
+    let words = [state(ended, all).word(), self::source(source).word(), reason_of(reason)?.word()];
+    Some(format!("master/{}", words.join("/").to_ascii_lowercase().replace("_agent", "_slave")))
+}
+
+fn reason_of(reason: Reason) -> Option<wire::Reason> {
     use wire::Reason as Said;
-    Some(match status.reason? {
+    Some(match reason {
         Reason::Exit | Reason::Trap => Said::CommandExecutorFailed,
         Reason::MemoryLimit => Said::ContainerLimitationMemory,
         Reason::DiskLimit => Said::ContainerLimitationDisk,
@@ -143,4 +151,27 @@ fn limitation(status: &TaskStatus) -> Option<wire::TaskResourceLimitation> {
         _ => return None,
     };
     Some(wire::TaskResourceLimitation { resources: resources::write(&resources, &[], None) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_ended_are_counted_by_names_in_which_agents_are_slaves() {
+        let counted = [
+            counted_as(TaskState::Gone, Source::Master, Reason::AgentRemoved),
+            counted_as(TaskState::Dropped, Source::Agent, Reason::AgentDisconnected),
+            counted_as(TaskState::Failed, Source::Executor, Reason::Trap),
+            counted_as(TaskState::Killed, Source::Executor, Reason::KillRequested),
+        ];
+
+        let expected = [
+            Some("master/task_gone/source_master/reason_slave_removed"),
+            Some("master/task_dropped/source_slave/reason_slave_disconnected"),
+            Some("master/task_failed/source_executor/reason_command_executor_failed"),
+            None,
+        ];
+        assert_eq!(counted.each_ref().map(Option::as_deref), expected);
+    }
 }

@@ -84,6 +84,8 @@ async fn the_numbers_have_mesos_names() {
         "unreachable",
     ];
     let mut names = of(&resources, &["total", "used", "percent"]);
+    let revocable = resources.map(|name| format!("{name}_revocable"));
+    names.extend(of(&revocable.each_ref().map(String::as_str), &["total", "used", "percent"]));
     names.extend(of(&["tasks"], &states));
     names.extend(of(&["slaves", "frameworks"], &["active", "inactive", "connected", "disconnected"]));
     let single = [
@@ -96,12 +98,38 @@ async fn the_numbers_have_mesos_names() {
         "slave_registrations",
         "slave_reregistrations",
         "slave_removals",
+        "slave_removals/reason_unhealthy",
+        "slave_removals/reason_unregistered",
+        "slave_unreachable_completed",
+        "recovery_slave_removals",
+        "operator_event_stream_subscribers",
         "slaves_unreachable",
-        "messages_launch_tasks",
+        "messages_decline_offers",
+        "dropped_messages",
     ];
     names.extend(single.map(|name| format!("master/{name}")));
+    let messages = [
+        "register_slave",
+        "reregister_slave",
+        "unregister_slave",
+        "update_slave",
+        "status_update",
+        "register_framework",
+        "reregister_framework",
+        "unregister_framework",
+        "launch_tasks",
+        "resource_request",
+        "revive_offers",
+        "suppress_offers",
+        "kill_task",
+        "status_update_acknowledgement",
+        "reconcile_tasks",
+    ];
+    names.extend(messages.map(|name| format!("master/messages_{name}")));
     names.extend(resources.map(|name| format!("allocator/mesos/resources/{name}/total")));
-    for timer in ["allocator/mesos/allocation_run_ms", "registrar/state_store_ms"] {
+    let timers =
+        ["allocator/mesos/allocation_run_ms", "allocator/mesos/allocation_run_latency_ms", "registrar/state_store_ms"];
+    for timer in timers {
         let of = ["count", "min", "max", "p50", "p90", "p95", "p99", "p999", "p9999"];
         names.push(timer.to_owned());
         names.extend(of.map(|of| format!("{timer}/{of}")));
@@ -112,6 +140,62 @@ async fn the_numbers_have_mesos_names() {
     for name in names {
         assert!(metrics[&name].is_f64(), "{name} of {metrics}");
     }
+}
+
+#[tokio::test]
+async fn messages_are_counted_by_mesos_names() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut scheduler = Scheduler::subscribe(&master, json!({})).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, &[task("t-1", &offer), task("t-2", &offer)]).await;
+    let spec = agent.launched().await;
+    agent.update(&spec, 1, TaskState::Running).await;
+    let running = scheduler.update().await;
+
+    scheduler.acknowledge(&running).await;
+    scheduler.call("KILL", "kill", json!({"task_id": {"value": "t-1"}})).await;
+    scheduler.call("RECONCILE", "reconcile", json!({"tasks": []})).await;
+    scheduler.call("SUPPRESS", "suppress", json!({})).await;
+    scheduler.call("REVIVE", "revive", json!({})).await;
+
+    let metrics = get(&master, "/metrics/snapshot").await.json();
+    for (name, heard) in [
+        ("register_slave", 1.0),
+        ("reregister_slave", 0.0),
+        ("register_framework", 1.0),
+        ("launch_tasks", 1.0),
+        ("status_update", 1.0),
+        ("status_update_acknowledgement", 1.0),
+        ("kill_task", 1.0),
+        ("reconcile_tasks", 1.0),
+        ("suppress_offers", 1.0),
+        ("revive_offers", 1.0),
+        ("unregister_framework", 0.0),
+    ] {
+        assert_eq!(metrics[format!("master/messages_{name}")], heard, "{name}: {metrics}");
+    }
+    assert_eq!(metrics["master/dropped_messages"], 0.0);
+}
+
+#[tokio::test]
+async fn tasks_are_counted_by_why_they_ended_by_mesos_names() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut scheduler = Scheduler::subscribe(&master, json!({})).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, &[task("t-1", &offer)]).await;
+    let spec = agent.launched().await;
+    agent.update(&spec, 1, TaskState::Failed).await;
+    scheduler.launch(&offer, &[task("t-2", &offer)]).await;
+    while scheduler.update().await["task_id"]["value"] != "t-2" {}
+
+    let metrics = get(&master, "/metrics/snapshot").await.json();
+
+    let of = |name: &str| metrics[format!("master/{name}")].as_f64();
+    assert_eq!([of("tasks_failed"), of("tasks_dropped")], [Some(1.0), Some(1.0)], "{metrics}");
+    assert_eq!(of("task_dropped/source_master/reason_invalid_offers"), Some(1.0), "{metrics}");
+    assert_eq!(metrics["allocator/mesos/offer_filters/roles/*/active"], 1.0, "{metrics}");
 }
 
 #[tokio::test]
