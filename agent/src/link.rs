@@ -41,7 +41,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Reports that may wait for the wire. A master so far behind is cut off; what is unacknowledged is sent again.
 const REPORTS_WAITING: usize = 4096;
 
-/// No report is large, so their number bounds the bytes. Larger messages than these only add latency.
+/// A report is some 256 KiB of updates or output at most, so their number bounds the bytes; a bound of bytes might cut off, again and again,
+/// who has very many updates to repeat. Larger messages than these only add latency.
 const LIMITS: Limits = Limits { items: REPORTS_WAITING, bytes: usize::MAX, message: 1 << 20 };
 
 /// How often in a row each master turns an agent away before it stops: the first may be the work of a master that is
